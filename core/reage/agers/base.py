@@ -1,0 +1,76 @@
+"""The one face that every re-ageing model shows to the rest of Reage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+Age = float | Sequence[float] | Tensor
+"""One age for all crops, or one for each; years."""
+
+Look = Mapping[str, Any]
+"""What a model settled once for one person (an exemplar, a calibration); plain JSON values, kept in the tracks."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a user, a lawyer and a settings hash need to know of a loaded model."""
+
+    name: str
+    family: str
+    sha256: str
+    licence: str  # of the weights, and what it excludes
+    ages: tuple[float, float]  # trained range of target ages, years
+    clamps: bool  # target ages outside the range are brought to its ends
+    needs_source_age: bool
+    reconstructs: bool  # answers a new picture rather than a change of the crop
+    calibrates: bool  # its response to asked ages is measured on each person, and kept in the look
+
+
+class Ager(Protocol):
+    """A loaded model: crops and ages in, re-aged crops out."""
+
+    facts: ModelFacts
+
+    def __call__(
+        self,
+        crops: Tensor,
+        source_age: Age | None = None,
+        target_age: Age = 70.0,
+        *,
+        landmarks: Tensor | None = None,
+        look: Look | None = None,
+    ) -> Tensor:
+        """Re-age aligned crops.
+
+        Args:
+            crops: (N, 3, S, S) float32, sRGB-encoded, nominally 0..1, FFHQ-aligned.
+            source_age: years; None where the family has no such input.
+            target_age: years.
+            landmarks: (N, 68, 2) in crop pixels, for families that use them; found on the crop where left out.
+            look: of the person, for families that have one.
+
+        Returns:
+            (N, 3, T, T) float32, same encoding, not clamped.
+
+        Raises:
+            RequestError: a source age is needed and was not given.
+        """
+        ...
+
+    def first_look(self, crop: Tensor, landmarks: Tensor, source_age: float, exemplar: str | None) -> dict[str, Any]:
+        """What the model settles for a person from one frontal crop; {} for families that settle nothing.
+
+        Args:
+            crop: (3, S, S), as for a call.
+            landmarks: (68, 2) in crop pixels.
+            source_age: years.
+            exemplar: the artist's choice; None leaves it to the model.
+
+        Raises:
+            RequestError: there is no such exemplar, or the family has none.
+        """
+        ...

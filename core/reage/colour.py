@@ -1,0 +1,203 @@
+"""From a plate's own colour space to what the networks saw in training, and back.
+
+Networks see *display* values: Rec.709 primaries, sRGB-encoded, faces near mid grey, highlights rolled off softly above
+0.8. What they answer returns to the plate as a change of the encoded value (the D of the contract):
+
+    D = plate_from_linear(decode(encode(x) + change) / gain) - plate_from_linear(decode(encode(x)) / gain)
+
+with x the plate's pixel in linear Rec.709, times one gain per shot. The sRGB curve is used without a clamp: its power
+piece goes on above 1 and its linear piece below 0, so highlights and negatives survive, and no change is exactly 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import PyOpenColorIO as ocio
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reage.errors import RequestError
+
+PINNED_CONFIG = "ocio://cg-config-v2.2.0_aces-v1.3_ocio-v2.4"
+"""Named by version: `ocio://default` changes with the library."""
+
+LINEAR_709 = "Linear Rec.709 (sRGB)"
+SRGB_709 = "sRGB Encoded Rec.709 (sRGB)"
+SHOULDER = 0.8
+"""Encoded value above which highlights are rolled off for the network."""
+
+Pixels = NDArray[np.float32]  # (H, W, 3)
+
+
+def encode_srgb(linear: Tensor) -> Tensor:
+    """The sRGB curve (IEC 61966-2-1), continued below 0 (linear piece) and above 1 (power piece)."""
+    power = 1.055 * linear.clamp_min(0.0031308).pow(1.0 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, 12.92 * linear, power)
+
+
+def decode_srgb(code: Tensor) -> Tensor:
+    """Inverse of `encode_srgb`."""
+    power = ((code.clamp_min(0.04045) + 0.055) / 1.055).pow(2.4)
+    return torch.where(code <= 0.04045, code / 12.92, power)
+
+
+def shoulder(code: Tensor) -> Tensor:
+    """Roll values above 0.8 off towards 1.0 and lift nothing: identity, slope and value continuous at 0.8.
+
+    Negative codes are held at 0; NaN becomes 0.
+    """
+    room = 1.0 - SHOULDER
+    finite = torch.nan_to_num(code, nan=0.0, posinf=1e4, neginf=0.0).clamp(0.0, 1e4)
+    over = (finite - SHOULDER).clamp_min(0.0)
+    return torch.where(finite <= SHOULDER, finite, SHOULDER + room * over / (over + room))
+
+
+class Colour:
+    """Conversions for one plate: made once a process, used for all frames."""
+
+    def __init__(self, space: str, config: str | None = None) -> None:
+        """Find the plate's space.
+
+        Args:
+            space: a name, alias or role of the config.
+            config: path or `ocio://` name; left out: `$OCIO` where it is set, else the pinned ACES config.
+
+        Raises:
+            RequestError: the config cannot be read, or does not know the space.
+        """
+        self.config_name = config or os.environ.get("OCIO") or PINNED_CONFIG
+        source = _load(self.config_name)
+        found = source.getColorSpace(space)
+        if found is None:
+            names = ", ".join(list(source.getColorSpaceNames())[:12])
+            raise RequestError(f"--colorspace {space}: {self.config_name} has no such space; it has {names}, …")
+        if found.isData():
+            raise RequestError(f"--colorspace {space}: a data space has no colour; name the plate's colour space")
+        self.space = found.getName()
+        pinned = _load(PINNED_CONFIG)
+        try:
+            forward = ocio.Config.GetProcessorFromConfigs(source, self.space, pinned, LINEAR_709)
+            back = ocio.Config.GetProcessorFromConfigs(pinned, LINEAR_709, source, self.space)
+        except ocio.Exception as error:
+            raise RequestError(
+                f"--ocio {self.config_name}: cannot relate '{self.space}' to linear Rec.709 "
+                "(the config needs the role aces_interchange)"
+            ) from error
+        self.identity = str(forward.getCacheID())  # of what is computed, whatever the config is called
+        self._forward = forward.getDefaultCPUProcessor()
+        self._back = back.getDefaultCPUProcessor()
+        self._is_linear_709 = forward.isNoOp()
+        self._is_srgb = self._matches_srgb(pinned)
+
+    def _matches_srgb(self, pinned: Any) -> bool:
+        """Whether the plate's codes are the networks' own, so that no conversion need be computed."""
+        probe = np.array([[0.02, 0.3, 0.7], [0.9, 0.5, 0.001]], np.float32)
+        ours, theirs = probe.copy(), probe.copy()
+        self._forward.applyRGB(ours)
+        pinned.getProcessor(SRGB_709, LINEAR_709).getDefaultCPUProcessor().applyRGB(theirs)
+        return bool(np.abs(ours - theirs).max() < 1e-6)
+
+    def code_from_plate(self, pixels: Pixels, exposure: float) -> Tensor:
+        """Encode plate pixels for the networks, before the shoulder.
+
+        Args:
+            pixels: (H, W, 3) in the plate's space, unbounded.
+            exposure: stops.
+
+        Returns:
+            (3, H, W) float32, sRGB-encoded, unbounded.
+        """
+        linear = decode_srgb(_planes(pixels)) if self._is_srgb else _planes(self._apply(self._forward, pixels))
+        return encode_srgb(linear * 2.0**exposure)
+
+    def plate_change(self, code: Tensor, change: Tensor, exposure: float) -> Pixels:
+        """The change D in the plate's space that a change of the encoded values makes.
+
+        Args:
+            code: (3, H, W) from `code_from_plate`.
+            change: (3, H, W) signed, in the same encoding.
+            exposure: stops, as given there.
+
+        Returns:
+            (H, W, 3) float32; exactly 0 where `change` is 0, and finite where the plate is.
+        """
+        gain = 2.0**-exposure
+        before = self._plate_from_linear(decode_srgb(code) * gain)
+        after = self._plate_from_linear(decode_srgb(code + change) * gain)
+        with np.errstate(invalid="ignore"):
+            result: Pixels = np.where(change.permute(1, 2, 0).numpy() == 0.0, np.float32(0.0), after - before)
+        return result
+
+    def _plate_from_linear(self, linear: Tensor) -> Pixels:
+        if self._is_srgb:
+            return _interleave(encode_srgb(linear))
+        return self._apply(self._back, _interleave(linear))
+
+    def _apply(self, processor: Any, pixels: Pixels) -> Pixels:
+        copy = np.ascontiguousarray(pixels, np.float32).copy()
+        if not self._is_linear_709:
+            processor.applyRGB(copy)
+        return copy
+
+    def display(self, pixels: Pixels, exposure: float = 0.0) -> NDArray[np.uint8]:
+        """(H, W, 3) sRGB-encoded 8-bit picture for detectors, thumbnails and movies; highlights rolled off."""
+        return np.asarray(np.rint(self.encoded(pixels, exposure) * 255.0), np.uint8)
+
+    def encoded(self, pixels: Pixels, exposure: float = 0.0) -> Pixels:
+        """(H, W, 3) sRGB-encoded float32 picture, 0..1; highlights rolled off."""
+        return _interleave(shoulder(self.code_from_plate(pixels, exposure)))
+
+
+def _planes(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def _interleave(planes: Tensor) -> Pixels:
+    return np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+
+
+def _load(name: str) -> Any:
+    try:
+        return ocio.Config.CreateFromFile(name)
+    except (ocio.Exception, ocio.ExceptionMissingFile) as error:
+        raise RequestError(f"--ocio {name}: not a readable OpenColorIO config") from error
+
+
+def default_space(format: str, header: Mapping[str, Any], config: str | None = None) -> str:
+    """The space of a plate that was not told one.
+
+    Args:
+        format: of the picture ("exr", "dpx", "png", "movie", …).
+        header: metadata of its beauty part; `oiio:ColorSpace`, `colorInteropID` or `colorspace` may name a space.
+        config: as for `Colour`.
+
+    Returns:
+        A name the config knows: for EXR the space its header names, else the role scene_linear; for all else
+        sRGB-encoded Rec.709 of the config.
+
+    Raises:
+        RequestError: a DPX, which has to be told, or a config without the space that is needed.
+    """
+    name = config or os.environ.get("OCIO") or PINNED_CONFIG
+    known = _load(name)
+    if format == "dpx":
+        raise RequestError("a DPX plate does not say what its codes mean; give --colorspace (for instance ACEScct)")
+    if format == "exr":
+        for key in ("oiio:ColorSpace", "colorInteropID", "colorspace"):
+            told = header.get(key)
+            found = known.getColorSpace(told) if isinstance(told, str) else None
+            if found is not None and not found.isData():
+                return str(found.getName())
+        if known.hasRole("scene_linear"):
+            return str(known.getRoleColorSpace("scene_linear"))
+        raise RequestError(f"--ocio {name}: the config has no role scene_linear; give --colorspace")
+    for alias in ("srgb_rec709_scene", SRGB_709, "sRGB - Texture", "Utility - sRGB - Texture", "sRGB"):
+        found = known.getColorSpace(alias)
+        if found is not None:
+            return str(found.getName())
+    raise RequestError(f"--ocio {name}: the config has no sRGB-encoded Rec.709; give --colorspace")

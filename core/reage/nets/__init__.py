@@ -1,0 +1,1 @@
+"""Networks: pure modules, one file a family; torch and nothing of ours."""

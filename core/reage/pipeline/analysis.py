@@ -1,0 +1,287 @@
+"""Find out once a shot what rendering needs: who is where, how bright and how old they are, and how the model answers.
+
+The plate is read in one pass, then a few frames again: those in which somebody is followed back to where they came
+from, and those on which ages and the model's response are measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reage import matte, track
+from reage.ageing import age
+from reage.agers.base import Ager, Look
+from reage.colour import decode_srgb
+from reage.cuts import CutFinder
+from reage.detect import Detector, Follower
+from reage.faces.age import apparent_age
+from reage.faces.landmarks import predictor
+from reage.faces.look import Look as FaceLook
+from reage.faces.look import to_flat
+from reage.job import Job
+from reage.ledger import digest_of
+from reage.models import LANDMARKS_68, sha256_of, verified
+from reage.pipeline.rendering import on_crop
+from reage.pipeline.shot import FrameView, Shot
+from reage.pipeline.streams import Ahead
+from reage.records import Detection
+from reage.sequence import format_range
+from reage.smooth import crop_side, smooth
+from reage.tracks import FaceAt, Person, PlateFacts, Tracks
+from reage.version import __version__
+
+Event = dict[str, Any]
+
+FACE_LUMA = (0.06, 0.5)
+"""Median linear luma of a face that networks trained on portraits have seen; beyond it, exposure is brought to the
+nearer end and no further, so that dark skin stays dark."""
+
+RESPONSE_FRAMES = 3
+ASKED = (15.0, 25.0, 40.0, 55.0, 70.0, 85.0, 105.0)
+"""Ages a model is asked for when its response is measured; beyond what people want, so that weak answers can be
+made up for."""
+
+
+def analysis_settings(job: Job, shot: Shot) -> str:
+    """Hash of all that the tracks depend on, beside the plate's own content."""
+    facts = {
+        "reage": __version__,
+        "colour": shot.colour.identity,
+        "view": job.view or "",
+        "landmarks": sha256_of(Path(job.landmarks) if job.landmarks else verified(LANDMARKS_68)),
+        "first": job.first_frame if shot.plate.is_movie else 0,
+    }
+    return digest_of(facts)
+
+
+def plate_digest(shot: Shot) -> str:
+    """Hash of the content of every frame on disk."""
+    return digest_of({str(frame): shot.plate.digest(frame) for frame in shot.plate.frames})
+
+
+@dataclass
+class _Seen:
+    """What the passes collect; a few numbers a face."""
+
+    detections: list[Detection] = field(default_factory=list)
+    lumas: dict[int, list[tuple[float, float, float]]] = field(default_factory=dict)  # by frame: x, y, luma
+
+
+def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Iterator[Event | Tracks]:
+    """Analyse the whole plate; yields progress events and last the tracks.
+
+    Raises:
+        PlateError: a frame cannot be read.
+        ModelError: a face model is missing.
+    """
+    model = predictor(Path(job.landmarks) if job.landmarks else None)
+    frames = shot.plate.frames
+    seen, finder = _Seen(), CutFinder()
+    detector = Detector(model)
+    decoder = Ahead(shot.frame, frames, ahead=2, workers=2)
+    try:
+        for done, number in enumerate(frames, start=1):
+            view = decoder.get(number)
+            look = face_look(shot, view)
+            fresh = finder.step(number, look.pixels)
+            found = detector.step(number, look, fresh=fresh, last=number == frames[-1])
+            seen.detections += found
+            seen.lumas[number] = [_luma_at(shot, view, detection) for detection in found]
+            yield {"event": "progress", "stage": "detect", "frame": number, "done": done, "total": len(frames)}
+    finally:
+        decoder.close()
+    cuts = finder.cuts
+    people = track.link(seen.detections, frames, cuts, shot.pixel_aspect)
+    yield from _follow_back(shot, seen, people, cuts, model)
+    people = track.link(seen.detections, frames, cuts, shot.pixel_aspect)
+    exposure = settle_exposure([luma for person in people for luma in _lumas_of(person.detections, seen)])
+    tracks = Tracks(
+        plate=PlateFacts(
+            name=Path(shot.plate.name).name,
+            frames=format_range(frames),
+            width=shot.display.width,
+            height=shot.display.height,
+            pixel_aspect=shot.pixel_aspect,
+            colorspace=shot.colour.space,
+            digest=plate_digest(shot),
+        ),
+        settings=analysis_settings(job, shot),
+        exposure=exposure,
+        cuts=list(cuts),
+        persons=[_person(person.id, smooth(person.detections, cuts, shot.pixel_aspect), shot) for person in people],
+    )
+    tracks = _with_ages(shot, tracks)
+    yield {"event": "stage", "name": "measure", "faces": len(tracks.persons)}
+    looks = settle_looks(job, shot, tracks, ager, device)
+    yield with_looks(tracks, ager, looks)
+
+
+def face_look(shot: Shot, view: FrameView, exposure: float | None = None) -> FaceLook:
+    """A frame for the face models. Without an exposure, one is guessed for looking alone: it leaves no trace."""
+    pixels = view.straight(view.window)
+    if exposure is None:
+        exposure = _viewing_exposure(shot, pixels)
+    origin = (float(view.window.x), float(view.window.y))
+    return FaceLook(shot.colour.display(pixels, exposure), origin, shot.pixel_aspect)
+
+
+def _viewing_exposure(shot: Shot, pixels: NDArray[np.float32]) -> float:
+    """Stops that bring a very dark or very bright frame into sight, in whole stops; 0 for all others."""
+    sample = np.ascontiguousarray(pixels[::8, ::8])
+    luma = _luma(decode_srgb(shot.colour.code_from_plate(sample, 0.0)))
+    bright = float(np.nanpercentile(luma, 90)) if luma.size else 0.0
+    if 0.15 <= bright <= 1.5 or not bright > 0.0:
+        return 0.0
+    return float(np.clip(round(math.log2(0.4 / bright)), -8, 8))
+
+
+def _luma(linear: Tensor) -> NDArray[np.float32]:
+    planes = linear.numpy()
+    return np.asarray(0.2126 * planes[0] + 0.7152 * planes[1] + 0.0722 * planes[2], np.float32)
+
+
+def _luma_at(shot: Shot, view: FrameView, detection: Detection) -> tuple[float, float, float]:
+    """Place and median linear luma of a face between brows and mouth."""
+    points = detection.landmarks[17:60]
+    low, high = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
+    x, y = (float(v) for v in points.mean(0))
+    window = view.window
+    rows = slice(max(low[1] - window.y, 0), max(high[1] - window.y, 0))
+    columns = slice(max(low[0] - window.x, 0), max(high[0] - window.x, 0))
+    patch = view.straight(window)[rows, columns]
+    if patch.size == 0:
+        return x, y, math.nan
+    return x, y, float(np.nanmedian(_luma(decode_srgb(shot.colour.code_from_plate(patch, 0.0)))))
+
+
+def _lumas_of(detections: Mapping[int, Detection], seen: _Seen) -> list[float]:
+    """Lumas that belong to one person's detections."""
+    result = []
+    for frame, detection in detections.items():
+        x, y = detection.landmarks[17:60].mean(0)
+        near = [luma for at_x, at_y, luma in seen.lumas.get(frame, []) if abs(at_x - x) + abs(at_y - y) < 1.0]
+        result += [luma for luma in near if math.isfinite(luma)]
+    return result
+
+
+def settle_exposure(lumas: Sequence[float]) -> float:
+    """Stops that bring the shot's faces into the range the networks know; 0 inside it."""
+    positive = [luma for luma in lumas if luma > 0.0]
+    if not positive:
+        return 0.0
+    middle, (low, high) = float(np.median(positive)), FACE_LUMA
+    return round(math.log2(min(max(middle, low), high) / middle), 3)
+
+
+def _follow_back(
+    shot: Shot, seen: _Seen, people: Sequence[track.Track], cuts: Sequence[int], model: Any
+) -> Iterator[Event]:
+    follower = Follower([p.detections for p in people], shot.plate.frames, cuts, shot.pixel_aspect, model)
+    while (number := follower.wanted) is not None:
+        view = shot.frame(number)
+        found = follower.step(number, face_look(shot, view))
+        seen.detections += found
+        seen.lumas.setdefault(number, []).extend(_luma_at(shot, view, detection) for detection in found)
+        yield {"event": "progress", "stage": "follow", "frame": number}
+
+
+def _person(number: int, faces: dict[int, FaceAt], shot: Shot) -> Person:
+    side = crop_side(faces, shot.pixel_aspect)
+    return Person(id=number, source_age=0.0, crop=side, frames=faces)
+
+
+def _with_ages(shot: Shot, tracks: Tracks) -> Tracks:
+    """Apparent age of each person: the median over frames that show them well."""
+    wanted = {person.id: track.choose_reference_frames(person.frames) for person in tracks.persons}
+    ages: dict[int, list[float]] = {person.id: [] for person in tracks.persons}
+    for number in sorted({frame for frames in wanted.values() for frame in frames}):
+        if number not in shot.plate.frames:
+            continue
+        look = face_look(shot, shot.frame(number), tracks.exposure)
+        for person in tracks.persons:
+            if number in wanted[person.id]:
+                flat = to_flat(person.frames[number].landmark_array(), shot.pixel_aspect)
+                ages[person.id].append(apparent_age(look, flat))
+    settled = [
+        person.model_copy(update={"source_age": round(float(np.median(ages[person.id])), 1)})
+        for person in tracks.persons
+        if ages[person.id]
+    ]
+    return tracks.model_copy(update={"persons": settled})
+
+
+def settle_looks(job: Job, shot: Shot, tracks: Tracks, ager: Ager, device: torch.device) -> dict[int, Look]:
+    """The look of each person for a model: from the tracks where it fits, else measured on the plate.
+
+    Raises:
+        RequestError: there is no such exemplar.
+        PlateError: a frame that must be measured cannot be read.
+    """
+    looks: dict[int, Look] = {}
+    for person in tracks.persons:
+        stored = person.look.get(ager.facts.name, {})
+        fits = stored.get("model") == ager.facts.sha256 and job.exemplar in (None, stored.get("exemplar"))
+        looks[person.id] = stored if fits else _measured(job, shot, tracks, person, ager, device)
+    return looks
+
+
+def with_looks(tracks: Tracks, ager: Ager, looks: Mapping[int, Look]) -> Tracks:
+    """The tracks with a model's looks kept in them."""
+    persons = [
+        person.model_copy(update={"look": {**person.look, ager.facts.name: dict(looks[person.id])}})
+        for person in tracks.persons
+    ]
+    return tracks.model_copy(update={"persons": persons})
+
+
+def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, device: torch.device) -> dict[str, Any]:
+    """Settle a look, and measure how old the person reads when the model is asked for a few ages."""
+    shown = [f for f in track.choose_reference_frames(person.frames, RESPONSE_FRAMES) if f in shot.plate.frames]
+    crops, points, mattes = [], [], []
+    for number in shown:
+        face = person.frames[number]
+        crop = shot.crop(shot.frame(number), face, person.crop, tracks.exposure, device)
+        if crop is not None:
+            crops.append(crop)
+            points.append(torch.from_numpy(on_crop(face, person.crop)).float())
+            mattes.append(_matte_on(face, person.crop, device))
+    if not crops:
+        return {"model": ager.facts.sha256}
+    look = ager.first_look(crops[0], points[0], person.source_age, job.exemplar)
+    look["model"] = ager.facts.sha256
+    if not ager.facts.calibrates:
+        return look
+
+    def apparent(asked: float) -> float:
+        readings = []
+        for crop, landmarks, shape in zip(crops, points, mattes, strict=True):
+            target = torch.tensor([asked])
+            with torch.inference_mode():
+                change = age(ager, crop[None], person.source_age, target, landmarks[None], look, "change")[0]
+            readings.append(_reading(crop + shape * change, landmarks))
+        return round(float(np.median(readings)), 2)
+
+    own = apparent(person.source_age)
+    pairs = [(asked, apparent(asked)) for asked in ASKED if abs(asked - person.source_age) > 4.0]
+    response = sorted([*pairs, (person.source_age, own)])
+    return {**look, "apparent": own, "response": [list(pair) for pair in response]}
+
+
+def _matte_on(face: FaceAt, size: int, device: torch.device) -> Tensor:
+    drawn = torch.from_numpy(matte.draw(on_crop(face, 1.0), face.yaw).face)[None, None].to(device)
+    return torch.nn.functional.interpolate(drawn, size=(size, size), mode="bilinear", align_corners=False)[0]
+
+
+def _reading(picture: Tensor, landmarks: Tensor) -> float:
+    """Apparent age of an aligned crop."""
+    pixels = (picture.clamp(0.0, 1.0) * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
+    return apparent_age(FaceLook(np.ascontiguousarray(pixels)), landmarks.double().cpu().numpy())

@@ -1,0 +1,174 @@
+"""One output of a render: which frames are there already, whose they are, and how a frame is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reage.composite import Layers
+from reage.errors import OutputError, PlateError, RequestError
+from reage.images import assemble, convert, on_display, read_metadata, verify_picture, with_channels, write_picture
+from reage.job import REGIONS
+from reage.ledger import Manifest
+from reage.pipeline.rendering import Rendered, recoloured
+from reage.pipeline.scene import Scene
+from reage.pipeline.shot import FrameView
+from reage.plate import Output
+from reage.records import Picture, Window
+from reage.version import __version__
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One output, its place among the scene's targets, and its manifest."""
+
+    index: int
+    output: Output
+    manifest: Manifest
+
+    def refuse_foreign(self, frames: Sequence[int]) -> None:
+        """Raise where a file that reage did not make stands in the way.
+
+        Raises:
+            OutputError: with the first such file.
+        """
+        for frame in frames:
+            path = self.output.path(frame)
+            if path.exists() and not self._is_ours(frame, path):
+                raise OutputError(
+                    f"{path}: this file was not made by reage and would be replaced; choose another -o, or --overwrite"
+                )
+
+    def _is_ours(self, frame: int, path: Path) -> bool:
+        if self.manifest.names(frame, path.name):
+            return True
+        try:
+            return bool(read_metadata(path))
+        except PlateError:
+            return False
+
+    def is_current(self, frame: int, settings: str) -> bool:
+        """Whether the frame stands there whole, made with these settings."""
+        path = self.output.path(frame)
+        if not path.exists():
+            return False
+        try:
+            told = read_metadata(path).get("reage/settings") or self._told(frame)
+            if told != settings:
+                return False
+            verify_picture(path)
+        except PlateError:
+            return False
+        return True
+
+    def _told(self, frame: int) -> str:
+        """Settings by the manifest, for formats whose files cannot say."""
+        line = self.manifest.line(frame)
+        return line.settings if line is not None else ""
+
+
+def metadata(scene: Scene, output: int, frame: int, settings: str, licence: str) -> dict[str, str]:
+    """What a frame says of its making."""
+    target, source = scene.ages_text(output, frame)
+    return {
+        "reage/version": __version__,
+        "reage/model": scene.ager.facts.name,
+        "reage/model_sha256": scene.ager.facts.sha256,
+        "reage/licence": licence,
+        "reage/age": target,
+        "reage/source_age": source,
+        "reage/settings": settings,
+    }
+
+
+def picture_of(rendered: Rendered, target: Target, scene: Scene, texts: Mapping[str, str]) -> Picture:
+    """The frame as it is written: the plate with the colour of the faces exchanged, layers and metadata added."""
+    view = rendered.view
+    colour, touched = full_colour(rendered, target.index, scene)
+    added = _layers(view.window, rendered.layers[target.index]) if scene.job.layers else None
+    if is_scene_to_display(view.picture, target.output.format):
+        return _displayed(view, colour, target.output.format, scene, texts)
+    return assemble(view.picture, view.beauty, target.output.format, colour, touched, added, texts)
+
+
+def full_colour(rendered: Rendered, output: int, scene: Scene) -> tuple[Array, NDArray[np.bool_]]:
+    """(H, W, 3) colour over the data window, and (H, W) where it was changed."""
+    view = rendered.view
+    touched = np.zeros(view.colour.shape[:2], np.bool_)
+    changed = recoloured(rendered, output, scene)
+    if changed is None:
+        return view.colour, touched
+    window, patch, where = changed
+    at = window.within(view.window)
+    colour = view.colour.copy()
+    colour[at] = np.where(where[..., None], patch, colour[at])
+    touched[at] = where
+    return colour, touched
+
+
+def is_scene_to_display(picture: Picture, format: str) -> bool:
+    """Whether float light has to become display codes: an EXR plate written as an integer image or a movie."""
+    return picture.depth == 0 and format not in ("exr", picture.format)
+
+
+def _displayed(view: FrameView, colour: Array, format: str, scene: Scene, texts: Mapping[str, str]) -> Picture:
+    """A scene-linear frame as an sRGB-encoded integer image, highlights rolled off."""
+    codes = scene.shot.colour.encoded(colour)
+    base = convert(view.picture, view.beauty, format)
+    part = base.parts[0]
+    everywhere = np.ones((part.data_window.height, part.data_window.width), np.bool_)
+    planes = {name: on_display(codes[..., i], view.part) for i, name in enumerate("RGB")}
+    return with_channels(base, 0, planes, everywhere, None, texts)
+
+
+def movie_frame(rendered: Rendered, target: Target, scene: Scene) -> Array:
+    """(H, W, 3) display codes 0..1 over the display window."""
+    colour, _ = full_colour(rendered, target.index, scene)
+    if is_scene_to_display(rendered.view.picture, "movie"):
+        colour = scene.shot.colour.encoded(colour)
+    return np.asarray(np.clip(on_display(colour, rendered.view.part), 0.0, 1.0), np.float32)
+
+
+def _layers(window: Window, layers: Layers | None) -> dict[str, Array]:
+    """The contract's layers over the whole data window; zeros where there is no face."""
+    shape = (window.height, window.width)
+    planes = {f"reage_delta.{c}": np.zeros(shape, np.float32) for c in "RGB"}
+    planes["reage_matte.A"] = np.zeros(shape, np.float32)
+    planes |= {f"reage_region.{name}": np.zeros(shape, np.float32) for name in REGIONS}
+    if layers is not None:
+        at = layers.window.within(window)
+        for i, c in enumerate("RGB"):
+            planes[f"reage_delta.{c}"][at] = layers.delta[..., i]
+        planes["reage_matte.A"][at] = layers.matte
+        for i, name in enumerate(REGIONS):
+            planes[f"reage_region.{name}"][at] = layers.regions[..., i]
+    return planes
+
+
+def write_frame(rendered: Rendered, target: Target, scene: Scene, settings: str, licence: str) -> Path:
+    """Write one frame whole or not at all; answers its path.
+
+    Raises:
+        OutputError: the disk refused.
+    """
+    path = target.output.path(rendered.view.number)
+    texts = metadata(scene, target.index, rendered.view.number, settings, licence)
+    write_picture(path, picture_of(rendered, target, scene, texts), scene.job.compression)
+    return path
+
+
+def check_layers(targets: Sequence[Target], layers: bool) -> None:
+    """Layers go into EXR alone.
+
+    Raises:
+        RequestError: an output is something else.
+    """
+    for target in targets:
+        if layers and target.output.format != "exr":
+            raise RequestError(f"--layers needs EXR outputs; {target.output.name} is none")

