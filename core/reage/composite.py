@@ -26,6 +26,9 @@ LOW_BAND = 0.02
 BORDER_FADE = 0.08
 """Distance from the plate's border, in sides of the quad, over which a matte fades to 0."""
 
+FAINTEST = 1e-4
+"""A matte below this is none: it would change no pixel, and its tail would touch a hundred more."""
+
 Array = NDArray[np.float32]
 
 
@@ -64,6 +67,7 @@ def matte_on_plate(matte: Matte, quad: NDArray[np.float64], window: Window, plat
     moved = geometry.resample(planes, crop_from_window, window.height, window.width).clamp(0.0, 1.0).numpy()
     inside = geometry.covers(crop_from_window, matte.face.shape[0], window.width, window.height)
     face = moved[0] * inside * _border_fade(quad, window, plate)
+    face = np.where(face < FAINTEST, np.float32(0.0), face)
     forehead, eyes, nose, mouth, jaw = moved[1:] / np.maximum(moved[1:].sum(0), 1.0)
     cheeks = np.maximum(1.0 - (forehead + eyes + nose + mouth + jaw), 0.0)
     regions = np.stack([forehead, eyes, nose, cheeks, mouth, jaw], -1) * (face > 0)[..., None]
@@ -99,7 +103,7 @@ def merge(faces: Sequence[Layers], window: Window) -> Layers:
     shape = (window.height, window.width)
     delta, low = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 3), np.float32)
     matte, regions = np.zeros(shape, np.float32), np.zeros((*shape, 6), np.float32)
-    weight = np.zeros(shape, np.float32)
+    weight, shown = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for face in faces:
         at = face.window.within(window)
         # A floor keeps D where no matte is: the layer is the change, not the change where it shows.
@@ -107,8 +111,10 @@ def merge(faces: Sequence[Layers], window: Window) -> Layers:
         share = own / (weight[at] + own)
         for whole, part in ((delta, face.delta), (low, face.low)):
             whole[at] += (part - whole[at]) * share[..., None]
-        shown = np.where(face.matte > 0, face.matte / np.maximum(weight[at] + face.matte, 1e-12), 0.0)
-        regions[at] += (face.regions - regions[at]) * shown[..., None].astype(np.float32)
+        total = shown[at] + face.matte
+        part_of = np.divide(face.matte, total, out=np.zeros_like(total), where=total > 0)
+        regions[at] += (face.regions - regions[at]) * part_of[..., None]
+        shown[at] = total
         matte[at] = np.maximum(matte[at], face.matte)
         weight[at] += own
     return Layers(window, delta, low, matte, regions)

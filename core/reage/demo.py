@@ -39,14 +39,15 @@ def demo(folder: Path, progress: str = "auto") -> Iterator[Event]:
     """
     yield {"event": "stage", "name": "demo plate"}
     plate = build_demo_plate(folder / "plate")
-    job = Job.make(plate=plate, output=str(folder / "age_{age}" / "demo_{age}.%04d.exr"), ages=list(AGES), progress=progress)
+    output = str(folder / "age_{age}" / "demo_{age}.%04d.exr")
+    job = Job.make(plate=plate, output=output, ages=list(AGES), progress=progress)
     skipped = False
     for event in run(job):
         if event["event"] == "done":
             skipped = set(event["states"]) == {"skipped"}
         else:
             yield event
-    patterns = [plate, *(str(folder / f"age_{age:g}" / f"demo_{age:g}.%04d.exr") for age in AGES)]
+    patterns = [plate, *(output.replace("{age}", f"{age:g}") for age in AGES)]
     movie, sheet = folder / "side_by_side.mp4", folder / "contact_sheet.jpg"
     if skipped and movie.exists() and sheet.exists():
         yield {"event": "warning", "message": "everything was there already; nothing was to do"}

@@ -39,8 +39,8 @@ _TOUCHING = 0.45  # of the side: two boxes nearer than this are one face
 _CROWDED = 1.6  # of the side: people nearer than this are told apart by identity in every frame
 
 _DESCRIBE_EVERY = 8  # frames between descriptors of a person: 75 ms each
-_SAME = 0.62  # identity distance up to which a face without a detector's answer is the person (0.6 in the benchmark)
-_OTHER = 0.72  # identity distance from which a detected face is somebody else; motion blur and yaw reach 0.6
+_SAME = 0.55  # identity distance up to which a face without a detector's answer is the person
+_OTHER = 0.62  # identity distance from which a detected face is somebody else; turned heads reach 0.5
 _PATIENCE = 12  # frames without a face after which a person is no longer looked for; the whole-frame search remains
 _BACK_PATIENCE = 3  # the same backwards, where every frame has to be read again
 

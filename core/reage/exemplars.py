@@ -1,13 +1,13 @@
 """Surface detail transfer: the skin of somebody who grew old, as a ratio of light, laid over an actor's face.
 
-An exemplar is a synthetic person at several ages. What the years did to the skin is kept as the logarithm of the ratio
-of linear light, older over young, in one canonical face frame, and multiplied onto the plate: highlights, grain and pores
-stay. Sources: Shan, Liu and Zhang, Image-based surface detail transfer (CVPR 2001); Tiddeman, Burt and Perrett,
-Prototyping and transforming facial textures (2001). `reage.training.bank` makes the bank.
+An exemplar is a synthetic person at several ages. What the years did to the skin is kept as the logarithm of the
+ratio of linear light, older over young, in one canonical face frame, and multiplied onto the plate: highlights, grain
+and pores stay. Sources: Shan, Liu and Zhang, Image-based surface detail transfer (CVPR 2001); Tiddeman, Burt and
+Perrett, Prototyping and transforming facial textures (2001). `reage.training.bank` makes the bank.
 
 A picture of the bank is one grey JPEG: for each older age a block of FRAME_HEIGHT rows with the fine band of luma, then
-FRAME_HEIGHT / 4 rows with three tiles of a quarter of the size: the coarse band of luma, the red and the blue tint (the log-ratio
-of that channel less SHADE times that of luma).
+FRAME_HEIGHT / 4 rows with three tiles of a quarter of the size: the coarse band of luma, the red and the blue tint (the
+log-ratio of that channel less SHADE times that of luma).
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ BRIGHTEN_GAIN = 0.8
 DARKEN_LIMIT, BRIGHTEN_LIMIT = 0.9, 0.3
 """Log-ratios that a change approaches and never passes."""
 REACH = 1.25
-"""Years of the series that stand for a year of the actor: skin alone reads younger than skin, hair and shape together."""
+"""Years of the series that stand for one of the actor: skin alone reads younger than skin, hair and shape together."""
 FARTHEST = 1.25
 """How far beyond its oldest picture a series is extrapolated, in lengths of the series."""
-NODES = 33
+NODES = 65
 """The warp is computed at NODES x NODES places of a crop and interpolated between them."""
 MASK_SIDE = 256
-
+# fmt: off
 CANONICAL: Points = np.array([
     (21.5, 221.9), (24.0, 267.8), (28.3, 312.5), (34.7, 358.0), (48.9, 400.9), (74.2, 438.2),
     (109.2, 468.8), (148.1, 493.4), (192.0, 500.8), (235.9, 493.4), (274.8, 468.8), (309.8, 438.2),
@@ -71,6 +71,7 @@ CANONICAL: Points = np.array([
     (130.4, 376.1), (172.1, 375.5), (192.0, 377.7), (211.9, 375.5), (253.6, 376.1), (212.3, 388.2),
     (192.0, 390.8), (171.7, 388.2),
 ])
+# fmt: on
 """68 landmarks of the mean face, in pixels of the canonical frame (the mean over the series and its mirror image)."""
 STIFFNESS = np.concatenate([np.full(17, 0.03), np.full(43, 0.006), np.full(12, 0.03)])
 """Of the control points: landmarks jitter, most of all along the jaw."""
@@ -94,13 +95,13 @@ class Exemplar:
     def ratio(self, age_from: float, age_to: float, skin: tuple[float, float, float] | None = None) -> Tensor:
         """What the years from one age to the other do to this person's skin.
 
-        Between its measured ages the series is interpolated, beyond the oldest it is extrapolated a little, and below the
-        youngest nothing changes. Towards younger ages the answer is zero: an exemplar would take away its own wrinkles.
+        Between its measured ages the series is interpolated, beyond the oldest it is extrapolated a little, and below
+        the youngest nothing changes. Towards younger ages the answer is zero: it would remove the wrong wrinkles.
 
         Args:
             age_from: years.
             age_to: years.
-            skin: mean of the actor's cheeks, linear RGB, any exposure: folds are as colourful as the skin is. None: usual.
+            skin: mean of the actor's cheeks, linear RGB, any exposure: folds are as colourful as skin is. None: usual.
 
         Returns:
             (3, FRAME_HEIGHT, FRAME_WIDTH) float32: log of the ratio of linear red, green and blue.
@@ -160,7 +161,12 @@ class Bank:
         return self[name].folder / f"{name}.thumb.jpg"
 
     def choose(
-        self, landmarks: Points, skin: tuple[float, float, float], source_age: float, yaw: float = 0.0, beard: bool = False
+        self,
+        landmarks: Points,
+        skin: tuple[float, float, float],
+        source_age: float,
+        yaw: float = 0.0,
+        beard: bool = False,
     ) -> str:
         """The id of the exemplar whose face, skin and pose are nearest: deterministic.
 
@@ -219,7 +225,7 @@ def eye_distance(landmarks: Points) -> float:
 
 
 def normalised(landmarks: Points) -> Points:
-    """Landmarks free of place, size and roll: origin between the outer eye corners, which lie at (-0.5, 0) and (0.5, 0)."""
+    """Landmarks free of place, size and roll: the outer eye corners lie at (-0.5, 0) and (0.5, 0)."""
     x, y = landmarks[45] - landmarks[36]
     turn = np.array([[x, y], [-y, x]]) / (x * x + y * y)
     answer: Points = (landmarks - (landmarks[36] + landmarks[45]) / 2) @ turn.T
@@ -282,7 +288,7 @@ def cheek_mask() -> Image:
 
 
 def face_mask(landmarks: Points, shape: tuple[int, int], feather: float = 0.06, crown: float = 1.0) -> Image:
-    """Where the skin of a face may change, 0..1: not on eyes, brows, nostrils and inside the mouth, a little on the lips.
+    """Where the skin of a face may change, 0..1: not on eyes, brows, nostrils and teeth, a little on the lips.
 
     Args:
         landmarks: (68, 2) in pixels of the mask.
@@ -304,7 +310,8 @@ def face_mask(landmarks: Points, shape: tuple[int, int], feather: float = 0.06, 
     for part in (landmarks[17:22], landmarks[22:27]):
         mask = mask * (1.0 - 0.85 * _swollen(part, shape, 0.05 * unit, 0.03 * unit, closed=False))
     for wing in (31, 35):  # outlines of two noses never match
-        at = landmarks[wing : wing + 1] + 0.3 * (landmarks[wing] - landmarks[33]) + 0.2 * (landmarks[30] - landmarks[33])
+        outward, up = landmarks[wing] - landmarks[33], landmarks[30] - landmarks[33]
+        at = landmarks[wing : wing + 1] + 0.3 * outward + 0.2 * up
         mask = mask * (1.0 - 0.85 * _swollen(at, shape, 0.065 * unit, 0.03 * unit))
     for nostril in (32, 34):
         at = landmarks[nostril : nostril + 1] + 0.12 * (landmarks[30] - landmarks[33])
@@ -333,7 +340,8 @@ def _polygon(points: Points, shape: tuple[int, int]) -> Image:
 
 
 def _blur(plane: Image, sigma: float) -> Image:
-    return cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
+    answer: Image = cv2.GaussianBlur(plane, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
+    return answer
 
 
 def warp_onto(landmarks: Points, size: int) -> tuple[Tensor, Tensor]:
@@ -350,13 +358,13 @@ def warp_onto(landmarks: Points, size: int) -> tuple[Tensor, Tensor]:
     spline = fit(control_points(landmarks), control_points(CANONICAL), STIFFNESS, eye_distance(landmarks))
     at = np.linspace(0.5, size - 0.5, NODES)
     nodes = spline(np.stack(np.meshgrid(at, at), 2)) * (2.0 / np.array([FRAME_WIDTH, FRAME_HEIGHT])) - 1.0
-    down, across = np.gradient(nodes, axis=(0, 1))
+    down, across = np.gradient(nodes, axis=0), np.gradient(nodes, axis=1)
     area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
     inside = (np.abs(nodes) < 1.0).all(2)
     usual = float(np.median(area[inside])) if inside.any() else 1.0
     trust = np.clip((3.2 - area / usual) / 1.2, 0.0, 1.0) * np.clip(area / (0.3 * usual), 0.0, 1.0)
     both = torch.from_numpy(np.concatenate([nodes, trust[..., None]], 2)).float().permute(2, 0, 1)[None]
-    dense = F.interpolate(both, size=(size, size), mode="bicubic", align_corners=True)
+    dense = F.interpolate(both, size=(size, size), mode="bilinear", align_corners=True)
     return dense[:, :2].permute(0, 2, 3, 1), dense[:, 2:].clamp(0.0, 1.0)
 
 
@@ -368,8 +376,8 @@ def change(landmarks: Points, size: int, ratio: Tensor, yaw: float = 0.0, detail
         size: side of the crop.
         ratio: (3, FRAME_HEIGHT, FRAME_WIDTH), from `Exemplar.ratio`.
         yaw: -1..1; the side that is turned away fades.
-        detail: size in crop pixels of the smallest thing the plate shows: crop pixels per plate pixel, more where the plate
-            is soft. Lines thinner than that would look scratched on.
+        detail: size in crop pixels of the smallest thing the plate shows: crop pixels per plate pixel, more where the
+            plate is soft. Lines thinner than that would look scratched on.
     """
     grid, trust = warp_onto(landmarks, size)
     planes = _softened(ratio, 0.5 * max(detail, 1.0) * eye_distance(CANONICAL) / eye_distance(landmarks))[None]
@@ -389,11 +397,8 @@ def _softened(ratio: Tensor, sigma: float) -> Tensor:
     """Blur by a Gaussian of sigma canonical pixels, so that nothing aliases or is sharper than the plate."""
     if sigma < 0.6:
         return ratio
-    taps = torch.arange(-math.ceil(3.0 * sigma), math.ceil(3.0 * sigma) + 1, dtype=torch.float32, device=ratio.device)
-    kernel = torch.softmax(-0.5 * (taps / sigma).square(), 0)
-    reach, planes = len(taps) // 2, ratio[:, None]
-    planes = F.conv2d(planes, kernel[None, None, None, :], padding=(0, reach))
-    return F.conv2d(planes, kernel[None, None, :, None], padding=(reach, 0))[:, 0]
+    blurred = cv2.GaussianBlur(ratio.cpu().permute(1, 2, 0).numpy(), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(blurred).permute(2, 0, 1).to(ratio.device)
 
 
 def apply(
@@ -421,12 +426,12 @@ def apply(
 
 
 def _decode_srgb(code: Tensor) -> Tensor:
-    """sRGB (IEC 61966-2-1) to linear light, mirrored below zero."""
+    """Decode sRGB (IEC 61966-2-1) to linear light, mirrored below zero."""
     size = code.abs()
     return code.sign() * torch.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055).pow(2.4))
 
 
 def _encode_srgb(light: Tensor) -> Tensor:
-    """Linear light to sRGB, mirrored below zero."""
+    """Encode linear light as sRGB, mirrored below zero."""
     size = light.abs()
     return light.sign() * torch.where(size <= 0.0031308, 12.92 * size, 1.055 * size.pow(1.0 / 2.4) - 0.055)

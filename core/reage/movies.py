@@ -55,7 +55,7 @@ CODECS = {
     "h264": Codec("libx264", "yuv420p", {"crf": "10", "preset": "medium"}, (".mp4", ".mkv", ".mov")),
     "prores4444": Codec("prores_ks", "yuv444p10le", {"profile": "4", "vendor": "apl0"}, (".mov", ".mkv")),
     "prores422": Codec("prores_ks", "yuv422p10le", {"profile": "3", "vendor": "apl0"}, (".mov", ".mkv")),
-    "ffv1": Codec("ffv1", "gbrp16le", {"level": "3", "slicecrc": "1"}, (".mkv",)),
+    "ffv1": Codec("ffv1", "gbrp16le", {"level": "3", "slicecrc": "1", "g": "1"}, (".mkv",)),
 }
 _DEFAULT_CODECS = {".mp4": "h264", ".mkv": "h264", ".mov": "prores4444"}
 
@@ -169,7 +169,7 @@ class MovieReader:
             self._container = self._open()
         stream = self._container.streams.video[0]
         if time is None:
-            stream.thread_type = "AUTO"
+            stream.thread_type = "SLICE"  # threads by frame would tell of damage too late to say of which frame
             stream.codec_context.options = {"err_detect": "crccheck+explode"}  # damage is an error, not a guess
         else:
             self._container.seek(time, stream=stream, backward=True)
@@ -229,16 +229,24 @@ class MovieReader:
 
 
 def _decoded(container: Any, stream: Any) -> Iterator[tuple[int, Any]]:
-    """Frames with their times; those that carry none count on from the last. A packet that is damaged gives none."""
-    time = -1
+    """Frames with their times; those that carry none count on from the last.
+
+    A damaged packet gives no frame, and neither do those after it in the file up to the next key frame, which may
+    build on it.
+    """
+    time, is_broken, suspects = -1, False, set()
     for packet in container.demux(stream):
+        is_broken = is_broken and not packet.is_keyframe
         try:
             frames = packet.decode()
         except av.FFmpegError:
-            continue
+            frames, is_broken = [], True
+        if is_broken:
+            suspects.add(packet.pts)
         for frame in frames:
             time = frame.pts if frame.pts is not None else time + 1
-            yield time, frame
+            if time not in suspects:
+                yield time, frame
 
 
 def _to_rgb(frame: Any, format: str) -> NDArray[Any]:

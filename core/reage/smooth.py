@@ -2,7 +2,8 @@
 
 Everything happens in flat space (un-squeezed), over a whole stretch between cuts and long gaps, forwards and backwards
 alike, so nothing lags. Centre, log size and roll of the FFHQ quad are smoothed apart from each other; the landmarks
-are smoothed in the quad's own frame, eyes and mouth less than the rest, because they carry the expression.
+are smoothed in the frame of the head (jaw, brows and nose), eyes and mouth less than the rest, because they carry the
+expression.
 
 The smoother fits a parabola around each frame, weighted by a Gaussian. How wide follows the motion: the widest of a
 few whose answer does not contradict that of any narrower one by more than noise explains (intersection of confidence
@@ -32,7 +33,7 @@ BRIDGE = 12  # longest gap, in frames, that is filled between two frames where t
 _EXPRESSION_RADIUS = 3  # frames, for eyes and mouth: a blink lasts four to eight
 _PER_SIGMA = 2.5  # a window ends at so many standard deviations of its weights
 _STEPS = (0.25, 0.5, 1.0)  # the windows that are tried, in shares of the widest
-_CONFIDENCE = 2.5  # standard deviations of noise that two windows may disagree by
+_CONFIDENCE = 3.0  # standard deviations of noise that two windows may disagree by
 _NOISE = 0.003  # of the eye distance: what the landmarks' own noise is, where a stretch is too short to tell
 _LEAST_NOISE = 0.0015  # and at least: below it the estimate is luck
 _MOST_NOISE = 0.012  # and at most: above it, what looks like noise is motion
@@ -42,6 +43,7 @@ CROP_SIDES = (256, 512, 1024)  # what agers take
 _CROP_SHARE = 0.9  # of the large quads' side: enlarging by a tenth is invisible, a step up costs four times the work
 _CROP_PERCENTILE = 90.0  # of the quad's side over the shot: a moment near the lens does not decide
 
+_CORNERS = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])  # of a quad, in its own frame
 _RIGID = np.zeros(COUNT, bool)  # points that move with the head alone
 for _group in (JAW, BROWS, NOSE):
     _RIGID[_group] = True
@@ -115,20 +117,37 @@ def _bridged(
 
 def _steadied(shapes: Array, radius: int) -> tuple[Array, Array]:
     """(n, 4, 2) quads and (n, 68, 2) landmarks from (n, 68, 2) landmarks, all in flat space."""
-    placement = _placements(shapes)
     unit = float(np.median([eye_distance(shape) for shape in shapes]))
-    half = float(np.exp(np.median(placement[:, 2])))
-    centre = steady(placement[:, :2], radius, unit)
-    size = steady(placement[:, 2:3], radius, unit / half)
-    roll = steady(placement[:, 3:4], radius, unit / half)
-    placement = np.concatenate([centre, size, roll], 1)
-    meshes = _into(shapes, placement)
+    corners = np.broadcast_to(_CORNERS, (len(shapes), 4, 2))
+    quads = _placed(corners, _steady_placements(_placements(shapes), radius, unit))
+    heads = _steady_placements(_head_placements(shapes), radius, unit)
+    unit /= float(np.exp(np.median(heads[:, 2])))
+    meshes = _into(shapes, heads)
+    # What all points do together is what is left of the head's motion: no expression, so it is smoothed as much.
+    together = meshes.mean(1)
+    meshes += (steady(together, radius, unit) - together)[:, None]
     for group, reach in ((_RIGID, radius), (~_RIGID, min(radius, _EXPRESSION_RADIUS))):
+        least = _noise(meshes[:, group].reshape(len(meshes), -1), unit)
         for point in np.flatnonzero(group):
-            meshes[:, point] = steady(meshes[:, point], reach, unit / half)
-    corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
-    quads = _placed(np.broadcast_to(corners, (len(shapes), 4, 2)), placement)
-    return quads, _placed(meshes, placement)
+            meshes[:, point] = steady(meshes[:, point], reach, unit, least)
+    return quads, _placed(meshes, heads)
+
+
+def _steady_placements(placements: Array, radius: int, unit: float) -> Array:
+    """Centre, size and roll smoothed apart from each other; unit is the eye distance in flat pixels."""
+    relative = unit / float(np.exp(np.median(placements[:, 2])))
+    centre = steady(placements[:, :2], radius, unit)
+    size = steady(placements[:, 2:3], radius, relative)
+    roll = steady(placements[:, 3:4], radius, relative)
+    return np.concatenate([centre, size, roll], 1)
+
+
+def _head_placements(shapes: Array) -> Array:
+    """As `_placements`, of the points that move with the head alone: a blink moves the quad, but not the jaw."""
+    rigid = shapes[:, _RIGID]
+    centre = rigid.mean(1)
+    spread = np.sqrt(((rigid - centre[:, None]) ** 2).sum(2).mean(1))
+    return np.column_stack([centre, np.log(spread), _placements(shapes)[:, 3]])
 
 
 def _placements(shapes: Array) -> Array:
@@ -140,29 +159,30 @@ def _placements(shapes: Array) -> Array:
 
 
 def _turns(placement: Array) -> Array:
-    """(n, 2, 2): rows are the quad's half sides across and down."""
+    """(n, 2, 2): rows are the placed frame's units across and down."""
     cos, sin = np.cos(placement[:, 3]), np.sin(placement[:, 3])
     turns = np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1)
     return np.asarray(np.exp(placement[:, 2])[:, None, None] * turns, np.float64)
 
 
 def _placed(meshes: Array, placement: Array) -> Array:
-    """Flat space from the quad's frame, in which the quad reaches from -1 to 1."""
+    """Flat space from the placed frame, in which a quad reaches from -1 to 1."""
     return np.asarray(meshes @ _turns(placement) + placement[:, None, :2], np.float64)
 
 
 def _into(shapes: Array, placement: Array) -> Array:
-    """The quad's frame from flat space."""
+    """The placed frame from flat space."""
     return np.asarray((shapes - placement[:, None, :2]) @ np.linalg.inv(_turns(placement)), np.float64)
 
 
-def steady(values: Array, radius: int, unit: float) -> Array:
+def steady(values: Array, radius: int, unit: float, least_noise: float = 0.0) -> Array:
     """Smooth a signal over time without lag.
 
     Args:
         values: (n, k), one row a frame; the k columns share their window.
         radius: of the widest window, in frames; 0 returns the values.
         unit: size of the eye distance in the values' unit, which says how large noise can be.
+        least_noise: standard deviation of noise that is known to be there; the signal itself tells whether it is more.
 
     Returns:
         (n, k). One or two frames stay as they are: a parabola passes through them.
@@ -170,7 +190,7 @@ def steady(values: Array, radius: int, unit: float) -> Array:
     n = len(values)
     if radius <= 0 or n < 3:
         return values.copy()
-    noise = _noise(values, unit)
+    noise = max(_noise(values, unit), least_noise)
     fits, errors = [values], [np.ones(n)]
     for share in _STEPS:
         fit, error = _fitted(values, radius * share / _PER_SIGMA)

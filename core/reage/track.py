@@ -24,8 +24,8 @@ MAX_GAP = 12  # frames that a person may be missing and still be continued by pl
 _REACH = 0.5  # of the box's side: how far a face may be from where it was, for neighbouring frames
 _REACH_PER_FRAME = 0.1  # and so much more for each frame of a gap
 _GROWTH = math.log(1.5)  # change of size within a piece
-_OTHER = 0.72  # identity distance from which a neighbour in place is somebody else
-_SAME = 0.5  # identity distance between the means of two pieces of one person; strangers have 0.7 and more
+_OTHER = 0.62  # identity distance from which a neighbour in place is somebody else; turned heads reach 0.5
+_SAME = 0.44  # identity distance between the means of two pieces of one person: 0.1 to 0.41, strangers from 0.47
 _IDENTITY_WEIGHT = 0.5  # of identity against place where both are known
 
 _LEAST_SCORE = 0.35  # best score that a person reaches at least once; emblems and prints stay below

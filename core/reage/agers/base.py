@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
+
+from reage.errors import RequestError
 
 Age = float | Sequence[float] | Tensor
 """One age for all crops, or one for each; years."""
@@ -74,3 +77,53 @@ class Ager(Protocol):
             RequestError: there is no such exemplar, or the family has none.
         """
         ...
+
+
+@dataclass(frozen=True)
+class AgeCodes:
+    """What a coded model knows of crops before it paints: all of it can be smoothed over the shot."""
+
+    own: Tensor  # (N, L, D) the faces at their source age; without one, the bare inversion
+    shift: Tensor  # (N, L, D) what is added to reach the target age
+
+
+@runtime_checkable
+class CodedAger(Ager, Protocol):
+    """An ager that goes through a code, so that the way between two ages can be steadied apart from the performance."""
+
+    def encode(self, crops: Tensor, source_age: Age | None, target_age: Age) -> AgeCodes:
+        """Code crops at both ages.
+
+        Args:
+            crops: (N, 3, S, S), as for a call.
+            source_age: years; None codes the target against the bare inversion.
+            target_age: years.
+        """
+        ...
+
+    def paint(self, codes: Tensor) -> Tensor:
+        """Paint codes, for instance `own + shift`: (N, L, D) to (N, 3, T, T), encoded as for a call, not clamped."""
+        ...
+
+
+def no_look(name: str, exemplar: str | None) -> dict[str, Any]:
+    """The look of a family that settles nothing for a person.
+
+    Raises:
+        RequestError: an exemplar was asked for.
+    """
+    if exemplar is not None:
+        raise RequestError(f"--exemplar {exemplar}: {name} has no exemplars; leave the option out")
+    return {}
+
+
+def each_age(age: Age, crops: Tensor) -> Tensor:
+    """One age a crop: (N,) float32 on the processor.
+
+    Raises:
+        RequestError: there are neither one nor N ages.
+    """
+    ages = torch.as_tensor(age, dtype=torch.float32).cpu().reshape(-1)
+    if ages.numel() not in (1, crops.shape[0]):
+        raise RequestError(f"{ages.numel()} ages for {crops.shape[0]} crops; give one, or one for each")
+    return ages.expand(crops.shape[0])

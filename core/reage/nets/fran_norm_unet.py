@@ -13,10 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WIDTHS = (64, 128, 256, 512, 1024)
-MULTIPLE = 16
-"""Height and width are multiples of it, so that every level is half of the one above."""
-LEAST = 32
-"""Smallest height and width: below it the deepest level is smaller than its mirrored border."""
 
 SIGMA = 1.5
 """Of the 3x3 Gaussian before an enlargement, in pixels."""
@@ -26,25 +22,22 @@ class Low(nn.Module):
     """A 3-tap separable low-pass, every `stride`-th pixel.
 
     Args:
-        taps: the outer and the middle one.
+        outer: tap beside a middle one of 1; the three are brought to the sum 1.
         stride: 1 or 2.
         mirrored: borders are mirrored; else there are zeros beyond them.
     """
 
-    kernel: Tensor
-
-    def __init__(self, taps: tuple[float, float], stride: int, mirrored: bool) -> None:
+    def __init__(self, outer: float, stride: int, mirrored: bool) -> None:
         super().__init__()
-        row = torch.tensor([taps[0], taps[1], taps[0]])
-        row = row / row.sum()
-        self.register_buffer("kernel", (row[:, None] * row[None, :])[None, None], persistent=False)
-        self.stride, self.mirrored = stride, mirrored
+        self.outer, self.stride, self.mirrored = outer, stride, mirrored
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H / stride, W / stride), rounded up."""
         channels = x.shape[1]
+        row = torch.tensor([self.outer, 1.0, self.outer], dtype=x.dtype, device=x.device) / (1.0 + 2.0 * self.outer)
+        kernel = (row[:, None] * row[None, :]).expand(channels, 1, 3, 3)
         padded = F.pad(x, (1, 1, 1, 1), mode="reflect") if self.mirrored else F.pad(x, (1, 1, 1, 1))
-        return F.conv2d(padded, self.kernel.to(x.dtype).expand(channels, 1, 3, 3), stride=self.stride, groups=channels)
+        return F.conv2d(padded, kernel, stride=self.stride, groups=channels)
 
 
 class TwoConvolutions(nn.Module):
@@ -68,7 +61,7 @@ class DownLayer(TwoConvolutions):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)
-        self.low = Low((1.0, 2.0), stride=2, mirrored=False)
+        self.low = Low(0.5, stride=2, mirrored=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / 2, W / 2)."""
@@ -80,8 +73,7 @@ class UpLayer(TwoConvolutions):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs + outputs, outputs)
-        outer = math.exp(-0.5 / SIGMA**2)
-        self.low = Low((outer, 1.0), stride=1, mirrored=True)
+        self.low = Low(math.exp(-0.5 / SIGMA**2), stride=1, mirrored=True)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(N, inputs, H, W) and (N, outputs, 2H, 2W) to (N, outputs, 2H, 2W)."""

@@ -13,10 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 WIDTHS = (64, 128, 256, 512, 1024)
-MULTIPLE = 16
-"""Height and width are multiples of it."""
-LEAST = 32
-"""Smallest height and width: below it the deepest level is smaller than its padding."""
 
 
 class BlurPool(nn.Module):

@@ -8,6 +8,7 @@ picture, and batches.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -20,6 +21,11 @@ WIDTHS = (512, 512, 512, 512, 512, 256, 128, 64, 32)
 
 SLOPE = 0.2
 GAIN = math.sqrt(2.0)
+
+
+def _exact(x: Tensor) -> torch.autocast:
+    """Under autocast, leave its half precision: for styles and for the picture that is summed up over the levels."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 class EqualLinear(nn.Module):
@@ -40,7 +46,8 @@ class EqualLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, inputs) to (…, outputs)."""
-        y = F.linear(x, self.weight * self._scale, self.bias * self._rate)
+        with _exact(x):
+            y = F.linear(x.float(), self.weight * self._scale, self.bias * self._rate)
         return F.leaky_relu(y, SLOPE) * GAIN if self._activated else y
 
 
@@ -108,13 +115,14 @@ class ModulatedConv(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """(N, I, H, W) and (N, latent) to (N, O, H, W), or (N, O, 2H, 2W) where it doubles."""
         weight = self.weight[0] * self._scale
-        style = self.modulation(w).float()
+        style = self.modulation(w)
         if not self._demodulates:
             return self._convolved(x, style, weight)
         # Demodulation undoes the style's size; taking it out beforehand keeps half precision in its range.
         peak = style.abs().amax(1, keepdim=True).clamp_min(1e-12)
         style = style / peak
-        energy = style.square() @ weight.float().square().sum((2, 3)).T
+        with _exact(x):
+            energy = style.square() @ weight.square().sum((2, 3)).T
         factor = torch.rsqrt(energy + 1e-8 / peak.square())
         return self._convolved(x, style, weight) * factor.to(x.dtype)[:, :, None, None]
 
@@ -177,7 +185,11 @@ class ToRgb(nn.Module):
     def forward(self, x: Tensor, w: Tensor, below: Tensor | None) -> Tensor:
         """(N, C, H, W), (N, latent) and the picture at half the size, where there is one, to (N, 3, H, W)."""
         rgb: Tensor = self.conv(x, w).float() + self.bias
-        return rgb if below is None or self.upsample is None else rgb + self.upsample(below)
+        if below is None or self.upsample is None:
+            return rgb
+        with _exact(x):
+            enlarged: Tensor = self.upsample(below)
+        return rgb + enlarged
 
 
 class Constant(nn.Module):
@@ -209,7 +221,7 @@ class Generator(nn.Module):
         self.to_rgb1 = ToRgb(widths[0], latent, doubles=False)
         self.convs, self.to_rgbs = nn.ModuleList(), nn.ModuleList()
         self.noises = nn.Module()
-        for below, here in zip(widths, widths[1:], strict=False):
+        for below, here in itertools.pairwise(widths):
             self.convs.append(StyledConv(below, here, latent, doubles=True))
             self.convs.append(StyledConv(here, here, latent, doubles=False))
             self.to_rgbs.append(ToRgb(here, latent, doubles=True))

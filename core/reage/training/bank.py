@@ -2,8 +2,8 @@
 
     python -m reage.training.bank --pairs AGE_PAIRS --out core/reage/data/bank
 
-Each person of `curate.CHOICES` becomes one grey JPEG (see `reage.exemplars` for its layout), one thumbnail, and one entry
-of `bank.json`. The change is a log-ratio of linear light, so it is free of the person's skin colour and of the light.
+Each person of `curate.CHOICES` becomes one grey JPEG (see `reage.exemplars` for its layout), one thumbnail, and one
+entry of `bank.json`. The change is a log-ratio of linear light, free of the skin's colour and the light.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from reage import exemplars
 from reage.exemplars import CANONICAL, FRAME_HEIGHT, FRAME_WIDTH, Image
@@ -45,7 +44,7 @@ NOISE = 9.0
 SPECKLE = 0.6
 """Share of the fine band's speckle that is kept, so that skin stays skin."""
 USUAL_DEPTH, WEAKEST, STRONGEST = 0.11, 0.75, 1.4
-"""Standard deviation of the fine band of the oldest picture that counts as usual, and how far others are brought to it."""
+"""Standard deviation of the oldest picture's fine band that counts as usual, and how far others are brought to it."""
 JPEG_QUALITY = 92
 
 
@@ -69,7 +68,7 @@ def _predictor() -> Any:
 
 
 def find_landmarks(picture: Image) -> Points:
-    """(68, 2) landmarks of a 512-pixel FFHQ-aligned uint8 RGB picture: the mean over jittered boxes at twice the size."""
+    """(68, 2) landmarks of a 512-pixel FFHQ-aligned uint8 RGB picture: a mean over jittered boxes, at twice its size."""
     import dlib
 
     large = np.ascontiguousarray(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
@@ -79,7 +78,8 @@ def find_landmarks(picture: Image) -> Points:
         x, y, half = (left + right) / 2 + dx, (top + bottom) / 2 + dy, (right - left) / 2 * (1 + growth / 100)
         box = dlib.rectangle(*(round(2 * v) for v in (x - half, y - half, x + half, y + half)))
         found.append([(point.x, point.y) for point in _predictor()(large, box).parts()])
-    return (np.mean(found, 0) + 0.5) / 2
+    answer: Points = (np.mean(found, 0) + 0.5) / 2
+    return answer
 
 
 def measure(series: Series) -> Measured | None:
@@ -96,7 +96,8 @@ def read_picture(file: Path) -> Image:
     picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if picture is None:
         raise FileNotFoundError(f"{file}: not a picture")
-    return picture[:, :, ::-1]
+    rgb: Image = picture[:, :, ::-1]
+    return rgb
 
 
 def turn(landmarks: Points) -> float:
@@ -133,7 +134,8 @@ def to_canonical(picture: Image, landmarks: Points) -> Image:
     source = cv2.resize(nodes, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_CUBIC)
     warped = cv2.remap(picture.astype(np.float32), source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     code = np.clip(warped / 255.0, 0.0, 1.0)
-    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    light: Image = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return light
 
 
 def settle(older: Image, young: Image) -> Image:
@@ -147,7 +149,9 @@ def settle(older: Image, young: Image) -> Image:
     flow = np.clip(finder.calc(planes[0], planes[1], None), -6.0, 6.0)
     flow = cv2.GaussianBlur(flow, (0, 0), 11)
     x, y = np.meshgrid(np.arange(FRAME_WIDTH, dtype=np.float32), np.arange(FRAME_HEIGHT, dtype=np.float32))
-    return cv2.remap(older, np.stack([x, y], 2) + flow, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    at = np.stack([x, y], 2) + flow
+    shifted: Image = cv2.remap(older, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return shifted
 
 
 def skin(pictures: list[Image], crown: float) -> Image:
@@ -162,7 +166,8 @@ def skin(pictures: list[Image], crown: float) -> Image:
         good &= np.abs(tint - np.median(tint[cheeks])) < 0.8
     solid = cv2.morphologyEx(good.astype(np.uint8), cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
     solid = cv2.erode(solid, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)))
-    return np.clip(cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 7) * 2 - 1, 0, 1)
+    feathered: Image = np.clip(cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 7) * 2 - 1, 0, 1)
+    return feathered
 
 
 def bands(older: Image, young: Image, mask: Image) -> tuple[Image, Image]:
@@ -197,7 +202,8 @@ def clean(fine: Image) -> Image:
 def smooth_inside(plane: Image, mask: Image, sigma: float) -> Image:
     """Gaussian mean over the masked pixels alone."""
     weight = cv2.GaussianBlur(mask, (0, 0), sigma)
-    return cv2.GaussianBlur(plane * mask, (0, 0), sigma) / np.maximum(weight, 1e-3)
+    mean: Image = cv2.GaussianBlur(plane * mask, (0, 0), sigma) / np.maximum(weight, 1e-3)
+    return mean
 
 
 def make(measured: Measured, choice: Choice, folder: Path) -> dict[str, Any]:
@@ -242,7 +248,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=Path, required=True, help="folder of the synthetic ageing series")
     parser.add_argument("--out", type=Path, required=True, help="folder of the bank")
-    parser.add_argument("--only", type=int, nargs="*", default=None, help="numbers of the series to make (all)")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     chosen = {choice.identity: choice for choice in CHOICES}
