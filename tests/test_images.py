@@ -16,6 +16,7 @@ import numpy as np
 import OpenEXR
 import OpenImageIO as oiio
 import pytest
+
 from reage import exr, images
 from reage.atomic import clean_stale_temporaries, temporary_path
 from reage.errors import OutputError, PlateError, RequestError

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reage.errors import OutputError, PlateError, RequestError
 from reage.sequence import (
     Pattern,

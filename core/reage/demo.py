@@ -39,7 +39,7 @@ def demo(folder: Path, progress: str = "auto") -> Iterator[Event]:
     """
     yield {"event": "stage", "name": "demo plate"}
     plate = build_demo_plate(folder / "plate")
-    output = str(folder / "age_{age}" / "demo_{age}.%04d.exr")
+    output = str(folder / "aged" / "demo_{age}.%04d.exr")
     job = Job.make(plate=plate, output=output, ages=list(AGES), progress=progress)
     skipped = False
     for event in run(job):

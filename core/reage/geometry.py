@@ -16,6 +16,9 @@ from torch.nn import functional as F
 
 Affine = NDArray[np.float64]  # (2, 3)
 
+CUBIC_BELOW = 0.7
+"""Source pixels a target pixel below which straight interpolation shows its facets."""
+
 
 def plate_from_crop(quad: NDArray[np.float64], size: int) -> Affine:
     """The map that takes a crop of `size` x `size` pixels onto a quad (TL, BL, BR, TR) in plate pixels."""
@@ -49,7 +52,7 @@ def resample(image: Tensor, image_from_target: Affine, height: int, width: int) 
     """Sample a picture at the pixels of a target grid, anti-aliased in both directions.
 
     Where the target is coarser than the picture, each target pixel is the mean of as many samples as it covers
-    source pixels along each axis (a box filter); where it is finer, a cubic kernel keeps edges smooth (see `doubled`).
+    source pixels along each axis (a box filter); where it is much finer, a cubic kernel keeps edges smooth (`doubled`).
     Beyond the picture its border is repeated.
 
     Args:
@@ -64,7 +67,7 @@ def resample(image: Tensor, image_from_target: Affine, height: int, width: int) 
     step_x, step_y = np.hypot(*image_from_target[:, 0]), np.hypot(*image_from_target[:, 1])
     nx, ny = (max(1, math.ceil(round(step, 6) - 0.05)) for step in (step_x, step_y))
     grid = _grid(image_from_target, height, width, nx, ny, image.shape[-1], image.shape[-2]).to(image.device)
-    if max(step_x, step_y) < 1.0:
+    if max(step_x, step_y) < CUBIC_BELOW:
         image = doubled(image)
     fine = F.grid_sample(image[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False)
     return F.avg_pool2d(fine, (ny, nx))[0] if nx * ny > 1 else fine[0]

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from reage import geometry
-
 FLOW_SIDE = 256
 """Flow is found at no more than this size: aligned crops differ by little, and smooth flow is wanted."""
 
@@ -99,8 +97,7 @@ def _moved(change: Tensor, flow: Tensor) -> Tensor:
     x = (at[None, :] + scaled[0]) * (2.0 / side) - 1.0
     y = (at[:, None] + scaled[1]) * (2.0 / side) - 1.0
     grid = torch.stack([x, y], -1)[None]
-    fine = geometry.doubled(change)[None]
-    return F.grid_sample(fine, grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
+    return F.grid_sample(change[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
 def _resized(planes: Tensor, side: int) -> Tensor:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reage.agers.families import check, recognise
+from reage.agers.families import fitted, recognise
 from reage.errors import ModelError
 
 HEADER_LIMIT = 16 * 2**20
@@ -48,7 +48,7 @@ def convert(source: Path, target: Path, half: bool) -> dict[str, Any]:
     tensors = read(source)
     shapes = {name: tuple(value.shape) for name, value in tensors.items()}
     family = recognise(shapes)
-    check(family, shapes)
+    fitted(family, shapes)
     held = sum(value.numel() * value.element_size() for value in tensors.values())
     if held > source.stat().st_size + SLACK:
         raise ModelError(f"claims {held} bytes of weights, more than the file holds; it is damaged or made to harm")
@@ -100,7 +100,9 @@ def _unpickled(source: Path) -> Any:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
             raise ModelError("is truncated or damaged; download it again") from error
-        raise ModelError(f"asks to run {asked[1]}, which weights never need; it was not run, do not trust it") from error
+        raise ModelError(
+            f"asks to run {asked[1]}, which weights never need; it was not run, do not trust it"
+        ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"is truncated or damaged ({reason[:160]}); download it again") from error
@@ -140,9 +142,9 @@ def _stored(name: str, value: Tensor, half: bool) -> Tensor:
     exact = value.float()
     if not torch.isfinite(exact).all():
         raise ModelError(f"holds values in {name} that are not finite; it is damaged")
-    rounded = exact.half()
-    chosen = rounded if half and exact.dim() > 1 and bool(torch.isfinite(rounded).all()) else exact
-    return chosen.contiguous()
+    if half and exact.dim() > 1 and torch.isfinite(rounded := exact.half()).all():
+        return rounded.contiguous()
+    return exact.contiguous()
 
 
 def main(arguments: Sequence[str]) -> None:

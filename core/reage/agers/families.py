@@ -156,13 +156,14 @@ def _fits(shape: tuple[int, ...] | None, mark: tuple[int | None, ...]) -> bool:
     )
 
 
-def check(family: Family, shapes: Shapes) -> None:
-    """Hold every key and shape of a checkpoint against the family's layers.
+def fitted(family: Family, shapes: Shapes) -> nn.Module:
+    """The family's network on the meta device, with every key and shape of a checkpoint held against its layers.
 
     Raises:
         ModelError: a tensor is missing, too many, or of another shape; the message names the first.
     """
-    wanted = {name: tuple(value.shape) for name, value in family.empty(shapes).state_dict().items()}
+    net = family.empty(shapes)
+    wanted = {name: tuple(value.shape) for name, value in net.state_dict().items()}
     for fault, names in (
         ("lacks", wanted.keys() - shapes.keys()),
         ("has no place for", shapes.keys() - wanted.keys()),
@@ -176,6 +177,7 @@ def check(family: Family, shapes: Shapes) -> None:
             f"looks like {family.name}, but {name} has the shape {shapes[name]} in place of {wanted[name]}"
             + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
         )
+    return net
 
 
 def _some(names: list[str]) -> str:

@@ -21,7 +21,7 @@ class FranAger:
         self._net = net.eval().to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device, self._dtype = device, dtype
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(
         self,
         crops: Tensor,

@@ -3,10 +3,11 @@
 Both work on the aligned crop. Their sum is what the model answers; which exemplar, and how much of it, is settled once
 a shot and person and comes in as the look:
 
-    {"exemplar": "0042", "apparent": 34.5, "response": [[asked, apparent], …]}
+    {"exemplar": "p042", "skin": [r, g, b], "softness": 0.004, "apparent": 34.5, "response": [[asked, apparent], …]}
 
-`apparent` is the person's age as measured, and `response` what the model was measured to give on this person when asked
-for ages; a target is looked up in it backwards, so that "70" reads as 70.
+`skin` is the linear colour of the cheeks and `softness` the blur of the plate in sides of the crop. `apparent` is the
+person's age as measured, and `response` what the model was measured to give on this person when asked for ages; a
+target is looked up in it backwards, so that "70" reads as 70.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch.nn import functional as F
 from reage import exemplars
 from reage.agers.base import Age, ModelFacts
 from reage.agers.base import Look as PersonLook
+from reage.colour import decode_srgb
 from reage.errors import ModelError, RequestError
 from reage.faces.landmarks import locate, predictor
 from reage.faces.look import Look
@@ -38,9 +40,15 @@ WEIGHTS = Path(__file__).parents[1] / "data" / "reage-1.safetensors"
 NETWORK_SIDE = 256
 """The U-Net was trained at this size and always runs at it; its change is smooth and enlarges well."""
 
+LUMA = (0.2126, 0.7152, 0.0722)  # Rec.709
+
 TRAINED = (15.0, 80.0)
-REACH = 40.0
-"""Years beyond a target that may be asked for, to make up for a face on which the model answers weakly."""
+REACH = (40.0, 8.0)
+"""Years beyond a younger and an older target that may be asked for, to make up for a face on which the model answers
+weakly. Little for older ones: folds far beyond those of the target age please the age network and no eye."""
+
+KEPT_COLOUR = 0.5
+"""Share of the change's colour, against its luma, that is used: lips and cheeks that change hue look made up."""
 
 KEPT_CAST = 0.3
 """Share of the change's mean over the skin that stays: neck and ears lie outside the matte, and a face that turns
@@ -71,6 +79,7 @@ class Reage1:
         self._device, self._dtype = device, dtype
         self._net = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bank = exemplars.load_bank()
+        self._last: tuple[tuple[Any, ...], Tensor] | None = None
         bank = sha256_of(exemplars.BANK / "bank.json")
         self.facts = ModelFacts(
             name="reage-1",
@@ -100,56 +109,66 @@ class Reage1:
         source, target = _each(source_age, n), _each(target_age, n)
         asked = torch.tensor([answering(look, float(s), float(t)) for s, t in zip(source, target, strict=True)])
         points = _on_crops(crops) if landmarks is None else landmarks.double().cpu().numpy()
-        name = look.get("exemplar") or choose(self._bank, crops[0], points[0], float(source[0]))
-        tone = self._tone(crops, source, asked)
-        aged = crops + torch.stack([_without_cast(change, points[i]) for i, change in enumerate(tone)])
-        return torch.stack([self._skin(aged[i], points[i], float(source[i]), float(asked[i]), name) for i in range(n)])
+        if "exemplar" not in look:
+            look = {**self.first_look(crops[0], torch.from_numpy(points[0]), float(source[0]), None), **look}
+        aged = crops + self._tone(crops, points, source, asked)
+        return torch.stack([self._skin(aged[i], points[i], float(source[i]), float(asked[i]), look) for i in range(n)])
 
     def first_look(self, crop: Tensor, landmarks: Tensor, source_age: float, exemplar: str | None) -> dict[str, Any]:
-        """The exemplar for a person: the artist's, or the one that suits best."""
-        if exemplar is not None:
-            return {"exemplar": self._bank[exemplar].id}
-        return {"exemplar": choose(self._bank, crop, landmarks.double().cpu().numpy(), source_age)}
+        """The exemplar for a person (the artist's, or the one that suits best), their skin and the plate's softness."""
+        points = landmarks.double().cpu().numpy()
+        skin = cheeks(crop, points)
+        name = self._bank.choose(points, skin, source_age) if exemplar is None else self._bank[exemplar].id
+        return {"exemplar": name, "skin": [round(v, 5) for v in skin], "softness": round(softness(crop, points), 5)}
 
     @torch.inference_mode()
-    def _tone(self, crops: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        """The U-Net's change at the crops' size."""
+    def _tone(self, crops: Tensor, points: NDArray[np.float64], source: Tensor, target: Tensor) -> Tensor:
+        """The U-Net's change at the crops' size, without most of its cast."""
         side = crops.shape[-1]
-        small = (
-            crops
-            if side == NETWORK_SIDE
-            else F.interpolate(
-                crops, size=(NETWORK_SIDE, NETWORK_SIDE), mode="bicubic", antialias=True, align_corners=False
-            )
-        )
         ages = [age.clamp(*TRAINED).to(self._device) for age in (source, target)]
-        sight = small.to(device=self._device, dtype=self._dtype, memory_format=torch.channels_last).clamp(0.0, 1.0)
-        change: Tensor = self._net(sight, *ages).float().to(crops.device)
-        if side == NETWORK_SIDE:
-            return change
-        return F.interpolate(change, size=(side, side), mode="bicubic", antialias=True, align_corners=False)
+        sight = _sized(crops, NETWORK_SIDE).clamp(0.0, 1.0)
+        change: Tensor = self._net(sight.to(self._device, self._dtype, memory_format=torch.channels_last), *ages)
+        change = change.float().to(crops.device)
+        scale = NETWORK_SIDE / side
+        change = torch.stack([_without_cast(one, points[i] * scale) for i, one in enumerate(change)])
+        return _sized(change, side)
 
-    def _skin(self, crop: Tensor, landmarks: NDArray[np.float64], source: float, asked: float, name: str) -> Tensor:
+    def _skin(
+        self, crop: Tensor, landmarks: NDArray[np.float64], source: float, asked: float, look: PersonLook
+    ) -> Tensor:
         """Folds and pores of the exemplar for older targets; fewer of the actor's own creases for younger ones."""
         if asked > source:
-            return exemplars.apply(crop, landmarks, self._ratio(name, source, asked), yaw=yaw(landmarks))
+            ratio = self._ratio(look["exemplar"], source, asked, tuple(look["skin"]))
+            detail = 2.0 * look["softness"] * crop.shape[-1]
+            return exemplars.apply(crop, landmarks, ratio, yaw=yaw(landmarks), detail=detail)
         share = SOFTEST * min((source - asked) / SOFTENED_OVER, 1.0)
         return crop + share * creases(crop, landmarks) if share > 0.0 else crop
 
-    def _ratio(self, name: str, source: float, asked: float) -> Tensor:
-        """The exemplar's ageing for a wish: as many years along its own series as are asked of the actor."""
-        exemplar = self._bank[name]
-        start = max(exemplar.ages[0], min(source, exemplar.ages[0] + 15.0))
-        return exemplar.ratio(exemplar.ages[0], start + (asked - source)).to(self._device)
+    def _ratio(self, name: str, source: float, asked: float, skin: tuple[float, float, float]) -> Tensor:
+        """The exemplar's ageing for a wish; kept, since most shots ask for one age throughout."""
+        key = name, source, asked, skin
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._bank[name].ratio(source, asked, skin).to(self._device)
+        return self._last[1]
 
 
 def _without_cast(change: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
-    """A change whose mean over the skin is mostly taken away, on the skin alone: (3, S, S)."""
-    side = change.shape[-1]
-    mask = exemplars.face_mask(landmarks * (256.0 / side), (256, 256))
-    skin = torch.from_numpy(cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)).to(change.device)
+    """A change with less colour, and with most of its mean over the skin taken away: (3, S, S)."""
+    luma = (change * change.new_tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    change = luma + KEPT_COLOUR * (change - luma)
+    skin = torch.from_numpy(exemplars.face_mask(landmarks, (change.shape[1], change.shape[2]))).to(change.device)
     cast = (change * skin).sum((1, 2), keepdim=True) / skin.sum().clamp_min(1.0)
-    return change - (1.0 - KEPT_CAST) * cast * skin
+    return change - (1.0 - KEPT_CAST) * cast
+
+
+def _sized(pictures: Tensor, side: int) -> Tensor:
+    """(N, C, S, S) at another size, anti-aliased."""
+    if pictures.shape[-1] == side:
+        return pictures
+    size = (side, side)
+    if side < pictures.shape[-1]:
+        return F.interpolate(pictures, size=size, mode="area")
+    return F.interpolate(pictures, size=size, mode="bicubic", align_corners=False)
 
 
 def answering(look: PersonLook, source: float, target: float) -> float:
@@ -167,21 +186,44 @@ def answering(look: PersonLook, source: float, target: float) -> float:
     wish = float(np.interp(target, apparent, asked))
     if target > apparent[-1]:
         wish = float(asked[-1])
-    low, high = (target - REACH, source) if target < source else (source, target + REACH)
+    low, high = (target - REACH[0], source) if target < source else (source, target + REACH[1])
     return min(max(wish, low), high)
 
 
-def choose(bank: exemplars.Bank, crop: Tensor, landmarks: NDArray[np.float64], source: float) -> str:
-    """The exemplar that suits a face, from its shape and the skin of its cheeks."""
+def cheeks(crop: Tensor, landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean linear colour of both cheeks."""
     side = crop.shape[-1]
-    tone = []
+    tones = []
     for jaw, eye, mouth in ((2, 41, 48), (14, 46, 54)):
         x, y = (landmarks[jaw] + landmarks[eye] + landmarks[mouth]) / 3
         r = max(2, round(0.03 * side))
         left, top = (int(np.clip(v, r, side - r - 1)) for v in (x, y))
-        tone.append(crop[:, top - r : top + r + 1, left - r : left + r + 1].flatten(1).clamp(0.0, 1.0).pow(2.2).mean(1))
-    red, green, blue = (float(v) for v in torch.stack(tone).mean(0))
-    return bank.choose(landmarks, (red, green, blue), source)
+        patch = crop[:, top - r : top + r + 1, left - r : left + r + 1].flatten(1)
+        tones.append(decode_srgb(patch.clamp(0.0, 1.0)).mean(1))
+    red, green, blue = (float(v) for v in torch.stack(tones).mean(0))
+    return red, green, blue
+
+
+def softness(crop: Tensor, landmarks: NDArray[np.float64]) -> float:
+    """Sigma of the plate's blur in sides of the crop, from the sharpest edges of eyes, brows and mouth.
+
+    Source: Zhuo and Sim, Defocus map estimation from a single image (2011): an edge of blur s, blurred again by s0,
+    keeps 1 / R of its gradient, with s = s0 / sqrt(R^2 - 1).
+    """
+    side = crop.shape[-1]
+    grey = _grey(crop)
+    low, high = (np.clip(v, 0, side).astype(int) for v in (landmarks[17:].min(0), landmarks[17:].max(0)))
+    again = max(1.0, 0.004 * side)
+    # A little blur first, so that grain makes no edges; it is taken off the answer.
+    first = cv2.GaussianBlur(grey, (0, 0), again)
+    second = cv2.GaussianBlur(first, (0, 0), again)
+    steep, flat = (np.hypot(*np.gradient(p))[low[1] : high[1], low[0] : high[0]] for p in (first, second))
+    if steep.size == 0:
+        return 0.0
+    edges = steep >= np.quantile(steep, 0.99)
+    ratio = float(np.median(steep[edges] / np.maximum(flat[edges], 1e-6)))
+    sigma = again / np.sqrt(max(ratio, 1.01) ** 2 - 1.0)
+    return float(np.sqrt(max(sigma**2 - again**2, 0.0))) / side
 
 
 def creases(crop: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
@@ -191,13 +233,18 @@ def creases(crop: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
     its surroundings. It is taken from luma and added to all channels, so that no colour is moved.
     """
     side = crop.shape[-1]
-    luma = (crop * torch.tensor([0.2126, 0.7152, 0.0722], device=crop.device).view(3, 1, 1)).sum(0).cpu().numpy()
+    luma = _grey(crop)
     fine = cv2.GaussianBlur(luma, (0, 0), 0.0035 * side)
     broad = cv2.GaussianBlur(luma, (0, 0), 0.018 * side)
     lines = np.clip(broad - fine, 0.0, 0.25)
     mask = exemplars.face_mask(landmarks * (256.0 / side), (256, 256))
     soft = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)
     return torch.from_numpy(lines * soft).to(crop.device).expand(3, side, side)
+
+
+def _grey(crop: Tensor) -> NDArray[np.float32]:
+    """Luma of a crop: (S, S)."""
+    return np.asarray((crop * crop.new_tensor(LUMA).view(3, 1, 1)).sum(0).cpu().numpy(), np.float32)
 
 
 def _each(age: Age, n: int) -> Tensor:

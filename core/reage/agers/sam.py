@@ -50,7 +50,7 @@ class SamAger:
         """Nothing is settled for a person."""
         return no_look(self.facts.name, exemplar)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, crops: Tensor, source_age: Age | None, target_age: Age) -> AgeCodes:
         """Code crops at both ages; see `CodedAger`."""
         picture = self._seen(crops)
@@ -62,7 +62,7 @@ class SamAger:
         source = self._shift(picture, keys, each_age(source_age, crops))
         return AgeCodes(inversion + source, target - source)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def paint(self, codes: Tensor) -> Tensor:
         """Paint codes: (N, 18, 512) to (N, 3, 1024, 1024), sRGB-encoded, nominally 0..1, not clamped.
 

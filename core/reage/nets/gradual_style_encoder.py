@@ -23,8 +23,9 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=False)
-        self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
+        squeezed = max(1, channels // reduction)
+        self.fc1 = nn.Conv2d(channels, squeezed, 1, bias=False)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H, W)."""

@@ -3,7 +3,7 @@
 Parameter names are those of the public PyTorch port whose checkpoints SAM carries. The modulated convolution is written
 on the activations: they are scaled by the style before one convolution with shared weights, and the result is scaled
 per output channel (section 2.2 of the paper, read from right to left). That answers the same numbers as a kernel a
-picture, and batches.
+picture, and batches. What follows a convolution is done in place: at 1024 a copy costs as much as the arithmetic.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class EqualLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(…, inputs) to (…, outputs)."""
         with _exact(x):
-            y = F.linear(x.float(), self.weight * self._scale, self.bias * self._rate)
+            y = F.linear(x.to(self.weight.dtype), self.weight * self._scale, self.bias * self._rate)
         return F.leaky_relu(y, SLOPE) * GAIN if self._activated else y
 
 
@@ -124,7 +124,8 @@ class ModulatedConv(nn.Module):
         with _exact(x):
             energy = style.square() @ weight.square().sum((2, 3)).T
         factor = torch.rsqrt(energy + 1e-8 / peak.square())
-        return self._convolved(x, style, weight) * factor.to(x.dtype)[:, :, None, None]
+        y = self._convolved(x, style, weight)
+        return y.mul_(factor.to(y.dtype)[:, :, None, None])
 
     def _convolved(self, x: Tensor, style: Tensor, weight: Tensor) -> Tensor:
         styled = x * style.to(x.dtype)[:, :, None, None]
@@ -135,7 +136,7 @@ class ModulatedConv(nn.Module):
 
 
 class Noise(nn.Module):
-    """Adds a fixed noise picture at a learned strength."""
+    """Adds a fixed noise picture at a learned strength, in place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,11 +144,11 @@ class Noise(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         """(N, C, H, W) and (1, 1, H, W) to (N, C, H, W)."""
-        return x + (self.weight * noise).to(x.dtype)
+        return x.add_((self.weight * noise).to(x.dtype))
 
 
 class Activation(nn.Module):
-    """Bias, leaky ReLU and the gain sqrt(2) that keeps the variance."""
+    """Bias, leaky ReLU and the gain sqrt(2) that keeps the variance, in place."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -155,7 +156,7 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H, W)."""
-        return F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], SLOPE) * GAIN
+        return F.leaky_relu_(x.add_(self.bias.to(x.dtype)[:, None, None]), SLOPE).mul_(GAIN)
 
 
 class StyledConv(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import OpenImageIO as oiio
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from reage import geometry
 from reage.colour import Colour, default_space, shoulder
 from reage.composite import rectangle
-from reage.images import alpha_plane, colour_planes, find_beauty
+from reage.images import alpha_plane, colour_planes, find_beauty, plain_header
 from reage.job import Job
 from reage.plate import Plate, open_plate
 from reage.records import Beauty, Part, Picture, Window
@@ -61,13 +62,14 @@ class Shot:
             PlateError: it is missing, empty or its first frame cannot be read.
             RequestError: its colour space is not known.
         """
+        oiio.attribute("threads", 1)  # frames are decoded side by side
         self.plate: Plate = open_plate(job.plate, first_frame=job.first_frame, view=job.view)
         self._view = job.view
         first = self.plate.read(self.plate.frames[0])
         part = first.parts[find_beauty(first, job.view).part]
         self.pixel_aspect = part.pixel_aspect
         self.display = part.display_window
-        space = job.colorspace or default_space(first.format, part.header, job.ocio)
+        space = job.colorspace or default_space(first.format, plain_header(part), job.ocio)
         self.colour = Colour(space, job.ocio)
 
     def frame(self, number: int) -> FrameView:
