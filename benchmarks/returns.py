@@ -3,7 +3,7 @@
     python benchmarks/returns.py
 
 One frame of the demo plate gets a specular of 6.5 and a patch of -0.02 painted onto the cheek. The face is re-aged to
-70 from a crop of 256 (a third of the face's size: what the network saw is softer than the plate), and the answer returns:
+70 from a crop of 256 (a third of its size: the network sees less than the plate shows), and the answer returns:
 
     replace   decode(out)                                    the picture the model made
     add       plate + decode(out) - decode(in)               the change in light
@@ -57,9 +57,7 @@ def main() -> None:
     edges = np.zeros((height, width), bool)
     for part in (slice(17, 22), slice(22, 27), slice(36, 42), slice(42, 48), slice(48, 60)):
         edges |= region(points[part].mean(0), 0.6 * np.ptp(points[part][:, 0]), height, width)
-    print(
-        "| method | highlight (6.5) | patch (-0.02) | grain on skin | rms at edges against a full crop | at edges, new below 0 |"
-    )
+    print("| method | highlight (6.5) | patch (-0.02) | grain on skin | rms at edges, full crop | there, new below 0 |")
     print("|---|---|---|---|---|---|")
     for name in ("replace", "add", "ratio", "encoded"):
         got, full = results[256][name], results[1024][name]

@@ -18,7 +18,7 @@ PLUGIN = ROOT / "nuke_plugin"
 # import each other. Row by row: words, means, networks, adapters, stages, order, doors.
 ROWS = (
     {"errors", "version", "records", "progress", "thin_plate"},
-    {"atomic", "curve", "sequence"},
+    {"atomic", "curve", "naming", "sequence"},
     {"job", "tracks"},
     {"geometry", "colour", "device", "models", "exr", "ledger"},
     {"images", "movies", "exemplars"},
@@ -28,7 +28,7 @@ ROWS = (
     {"agers"},
     {"detect", "track", "smooth", "cuts", "align", "ageing", "matte", "steady", "composite"},
     {"pipeline"},
-    {"demo_plate", "doctor", "sheet", "farm", "worker"},
+    {"demo_plate", "doctor", "crop", "sheet", "farm", "worker"},
     {"demo"},
     {"__init__", "__main__"},
 )

@@ -94,7 +94,8 @@ def test_regions_of_a_drawn_face_lie_where_their_names_say() -> None:
     shape = mean_face()
     drawn = draw(shape)
     names = ("forehead", "eyes", "nose", "mouth", "jaw")
-    at = {name: np.array(np.unravel_index(drawn.regions[i].argmax(), drawn.regions[i].shape)) for i, name in enumerate(names)}
+    planes = zip(names, drawn.regions, strict=True)
+    at = {name: np.array(np.unravel_index(plane.argmax(), plane.shape)) for name, plane in planes}
     assert at["forehead"][0] < at["eyes"][0] < at["nose"][0] < at["mouth"][0] < at["jaw"][0]
     assert drawn.regions.sum(0).max() <= 1.0 + 1e-6
     assert drawn.face[0].max() == drawn.face[:, 0].max() == 0.0
@@ -111,7 +112,8 @@ def mean_face() -> np.ndarray:
     """A plain frontal face of 68 points in a unit crop, drawn from proportions."""
     t = np.linspace(np.pi, 0, 17)
     jaw = np.stack([0.5 + 0.26 * np.cos(t), 0.48 + 0.36 * np.sin(t)], 1)
-    brows = [[x, 0.40 - 0.02 * np.sin(np.pi * k / 4)] for x0 in (0.29, 0.55) for k, x in enumerate(np.linspace(x0, x0 + 0.16, 5))]
+    arch = [0.40 - 0.02 * np.sin(np.pi * k / 4) for k in range(5)]
+    brows = [[x0 + 0.04 * k, y] for x0 in (0.29, 0.55) for k, y in enumerate(arch)]
     bridge = [[0.5, y] for y in np.linspace(0.47, 0.58, 4)]
     nostrils = [[x, 0.62] for x in np.linspace(0.45, 0.55, 5)]
 

@@ -61,6 +61,11 @@ def sam() -> SamAger:
     return SamAger(small_sam(), facts("sam"), CPU, FLOAT)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_every_time() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[SamAger, dict[str, int]]:
     """A small SAM, and how often each of its parts is asked."""

@@ -67,9 +67,7 @@ def test_the_identity_returns_the_very_picture() -> None:
 @pytest.mark.parametrize("factor", [2, 3, 8])
 def test_shrinking_means_and_does_not_alias(factor: int) -> None:
     stripes = (torch.arange(96) % 2).float().expand(1, 96, 96)
-    small = geometry.resample(
-        stripes, np.array([[factor, 0, 0], [0, factor, 0]], float), 96 // factor, 96 // factor
-    )
+    small = geometry.resample(stripes, np.array([[factor, 0, 0], [0, factor, 0]], float), 96 // factor, 96 // factor)
     inner = small[:, 1:-1, 1:-1]
     assert float((inner - 0.5).abs().max()) < (0.01 if factor % 2 == 0 else 0.5 / factor + 0.01)
 

@@ -45,6 +45,10 @@ def states(events: list[dict[str, Any]]) -> dict[int, str]:
     return {event["frame"]: event["state"] for event in events if event["event"] == "frame"}
 
 
+def redone(events: list[dict[str, Any]]) -> list[int]:
+    return [frame for frame, state in states(events).items() if state == "aged"]
+
+
 def contents(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.exr"))}
 
@@ -174,7 +178,8 @@ def test_a_cut_ends_what_neighbours_may_say(shot: dict[str, str], tmp_path: Path
 def test_several_ages_come_from_one_pass(shot: dict[str, str], tmp_path: Path) -> None:
     go(tmp_path / "a_{age}.%04d.exr", shot, age=None, ages=[20, 45.5], frames="1001-1002")
     go(tmp_path / "one.%04d.exr", shot, age=45.5, frames="1001-1002")
-    assert {p.name for p in tmp_path.glob("a_*.exr")} == {f"a_{a}.{f}.exr" for a in ("20", "45.5") for f in (1001, 1002)}
+    wanted = {f"a_{age}.{frame}.exr" for age in ("20", "45.5") for frame in (1001, 1002)}
+    assert {path.name for path in tmp_path.glob("a_*.exr")} == wanted
     assert np.array_equal(planes(tmp_path / "a_45.5.1002.exr")["G"], planes(tmp_path / "one.1002.exr")["G"])
 
 
@@ -225,9 +230,9 @@ def test_an_edited_track_and_a_plate_replaced_in_place_are_noticed(tmp_path: Pat
     person = loaded.persons[0]
     moved = {**person.frames, 1005: shifted(person.frames[1005], 0.5)}
     save_tracks(loaded.model_copy(update={"persons": [person.model_copy(update={"frames": moved})]}), tracks)
-    assert [f for f, s in states(go(out, shot, frames="1001-1009", smooth=1)).items() if s == "aged"] == [1004, 1005, 1006]
+    assert redone(go(out, shot, frames="1001-1009", smooth=1)) == [1004, 1005, 1006]
     Path(plate % 1002).write_bytes(Path(plate % 1012).read_bytes())
-    assert [f for f, s in states(go(out, shot, frames="1001-1009", smooth=1)).items() if s == "aged"] == [1001, 1002, 1003]
+    assert redone(go(out, shot, frames="1001-1009", smooth=1)) == [1001, 1002, 1003]
 
 
 def test_a_truncated_result_is_redone(shot: dict[str, str], tmp_path: Path) -> None:
@@ -272,7 +277,7 @@ def test_missing_frames_stop_before_any_work_or_are_skipped(tmp_path: Path) -> N
     events = go(tmp_path / "a.%04d.exr", shot, on_missing="skip")
     assert states(events)[1003] == "missing"
     lines = [json.loads(row) for row in (tmp_path / "a.manifest.jsonl").read_text().splitlines()]
-    assert [(line["frame"], line["state"]) for line in lines][1:4] == [(1002, "aged"), (1003, "missing"), (1004, "aged")]
+    assert [line["state"] for line in lines] == ["aged", "aged", "missing", "aged", "aged"]
 
 
 def damaged(tmp_path: Path) -> dict[str, str]:

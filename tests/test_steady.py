@@ -11,10 +11,10 @@ SIDE = 128
 
 def skin(seed: int = 0) -> torch.Tensor:
     """A picture with texture at several scales, so that flow has something to hold on to: (3, 2 SIDE, 2 SIDE)."""
-    rng = np.random.default_rng(seed)
+    rng, size = np.random.default_rng(seed), (2 * SIDE, 2 * SIDE)
     layers = [
         F.interpolate(
-            torch.from_numpy(rng.random((1, 3, n, n))).float(), size=(2 * SIDE, 2 * SIDE), mode="bicubic", align_corners=False
+            torch.from_numpy(rng.random((1, 3, n, n))).float(), size=size, mode="bicubic", align_corners=False
         )
         for n in (8, 20, 60)
     ]

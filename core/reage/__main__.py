@@ -7,21 +7,25 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from reage.errors import Interrupted, ReageError, RequestError
+from reage.errors import Interrupted, OutputError, ReageError, RequestError
 from reage.job import Job, dump_job, read_job_fields
+from reage.models_command import models
 from reage.progress import reporter
 from reage.version import __version__
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNSET: Any = None
+_PIPE_CLOSED = 141
+"""What a shell says of a program that SIGPIPE ended."""
 
 
 def _options(*groups: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
@@ -45,19 +49,25 @@ _PLATE = [
     click.option("--device", metavar="NAME", help="auto, cpu, cuda[:N] or mps [auto]."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), help="Of the networks [auto]."),
 ]
-_LOOK = [
+_WHAT = [
     click.option("--frames", metavar="RANGE", help="For instance 1001-1100, 1-10x2 or 1-5,9 [all]."),
     click.option("--age", multiple=True, metavar="A", help="Years, a curve 1001:30,1050:45, or per face ID=A; repeat."),
     click.option("--ages", metavar="A,B,…", help="Several outputs from one pass; the output name holds {age}."),
+]
+_CHANGE = [
     click.option("--source-age", metavar="A|auto", help="The actor's age [auto: estimated once and locked]."),
     click.option("--mode", type=click.Choice(["change", "replace"]), help="What returns to the plate [change]."),
     click.option("--strength", type=float, metavar="S", help="0 leaves the plate, up to 2 [1]."),
+]
+_LOOK = [
     click.option("--tone", type=float, metavar="G", help="Gain of the low band [1]."),
     click.option("--detail", type=float, metavar="G", help="Gain of the high band [1]."),
     click.option("--region", metavar="NAME=G,…", help="Gains of forehead, eyes, nose, cheeks, mouth, jaw [1]."),
     click.option("--face", metavar="WHICH", help="largest, all, or ids such as 1,3 [all]."),
     click.option("--smooth", type=int, metavar="N", help="Radius in frames over which the change is steadied [2]."),
     click.option("--holdout", metavar="PATTERN[:CHANNEL]", help="The matte is multiplied by 1 - this."),
+]
+_WRITE = [
     click.option("--layers", is_flag=True, default=None, help="Write change, matte and regions as layers (EXR)."),
     click.option("--compression", metavar="NAME", help="Of EXR outputs [the plate's]."),
     click.option("--batch", type=int, metavar="N", help="Crops a network call takes [1]."),
@@ -78,16 +88,21 @@ def cli() -> None:
     """Re-age faces in film plates."""
 
 
+cli.add_command(models)
+
+
 @cli.command()
 @click.argument("plate", required=False)
 @click.option("-o", "--output", metavar="OUT", help="Pattern such as out.%04d.exr, or a movie.")
 @click.option("--job", "job_file", metavar="FILE", help="A job file; options given beside it win.")
-@_options(_PLATE, _LOOK, _TALK)
+@click.option("--stills", is_flag=True, default=None, help="PLATE is a folder of unrelated pictures, OUT another.")
+@_options(_PLATE, _WHAT, _CHANGE, _LOOK, _WRITE, _TALK)
 def run(job_file: str | None, **given: Any) -> None:
     """Analyse PLATE once, then re-age it."""
-    from reage.pipeline import run as run_job
+    wanted = _job(job_file, given)
+    from reage.pipeline import run as run_job  # after the job: a slip of the pen is told before torch is loaded
 
-    _follow(_job(job_file, given), run_job)
+    _follow(wanted, run_job)
 
 
 @cli.command()
@@ -95,15 +110,15 @@ def run(job_file: str | None, **given: Any) -> None:
 @click.option("--tracks", metavar="FILE", help="From 'reage analyse'.")
 @click.option("-o", "--output", metavar="OUT", help="Pattern such as out.%04d.exr, or a movie.")
 @click.option("--job", "job_file", metavar="FILE", help="A job file; options given beside it win.")
-@_options(_PLATE, _LOOK, _TALK)
+@_options(_PLATE, _WHAT, _CHANGE, _LOOK, _WRITE, _TALK)
 def render(job_file: str | None, **given: Any) -> None:
     """Re-age PLATE, or any sub-range of it, from a tracks file."""
+    wanted = _job(job_file, given)
+    if wanted.tracks is None:
+        raise RequestError("render needs --tracks FILE; 'reage analyse' makes one")
     from reage.pipeline import render as render_job
 
-    job = _job(job_file, given)
-    if job.tracks is None:
-        raise RequestError("render needs --tracks FILE; 'reage analyse' makes one")
-    _follow(job, render_job)
+    _follow(wanted, render_job)
 
 
 @cli.command()
@@ -112,11 +127,45 @@ def render(job_file: str | None, **given: Any) -> None:
 @_options(_PLATE, _TALK)
 def analyse(**given: Any) -> None:
     """Find, identify and track the faces of PLATE; settle exposure and source ages."""
+    # An analysis makes no picture: output and age are placeholders that it never reads.
+    wanted = Job.make(**_given(given), output="unused.%04d.exr", age=70)
     from reage.pipeline import analyse as analyse_job
 
-    fields = _given(given)
-    # An analysis makes no picture: output and age are placeholders that it never reads.
-    _follow(Job.make(**fields, output="unused.%04d.exr", age=70), analyse_job)
+    _follow(wanted, analyse_job)
+
+
+@cli.command()
+@click.argument("plate")
+@click.option("--frame", type=int, metavar="N", help="[the first]")
+@click.option("--ages", required=True, metavar="A,B,…", help="For instance 10,20,30,40,50,60,70,80,90.")
+@click.option("-o", "--output", required=True, metavar="SHEET", help="A PNG or JPEG.")
+@click.option("--tracks", metavar="FILE", help="From 'reage analyse' or 'run' [SHEET's stem.tracks.json, analysed].")
+@click.option("--overwrite", is_flag=True, default=None, help="Replace a foreign file.")
+@_options(_PLATE, _CHANGE, _LOOK, _TALK)
+def sheet(frame: int | None, output: str, **given: Any) -> None:
+    """Show one frame of PLATE at several ages, side by side, labelled."""
+    # A sheet writes no frames: their name is a placeholder that it never reads.
+    wanted = Job.make(**_given(given), output="unused.{age}.%04d.exr")
+    from reage.sheet import sheet as make_sheet
+
+    _report(make_sheet(wanted, Path(output), frame), wanted.progress, wanted.log)
+
+
+@cli.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE…")
+@click.option("-o", "--output", required=True, metavar="OUT", help="A file; for several a folder, or holding {name}.")
+@click.option("--age", type=float, metavar="A", help="Years.")
+@click.option("--ages", metavar="A,B,…", help="Several outputs; the output name holds {age}.")
+@click.option("--compression", metavar="NAME", help="Of EXR outputs [the input's].")
+@click.option("--on-error", type=click.Choice(["stop", "skip"]), help="Crops that fail [stop].")
+@click.option("--overwrite", is_flag=True, default=None, help="Replace foreign files.")
+@_options(_PLATE, _CHANGE, _TALK)
+def crop(images: tuple[str, ...], age: float | None, **given: Any) -> None:
+    """Re-age crops that are aligned already (FFHQ convention); nothing is detected."""
+    wanted = Job.make(**_given(given), plate=images[0], **({} if age is None else {"age": age}))
+    from reage.crop import crop as re_age
+
+    _report(re_age(wanted, images), wanted.progress, wanted.log)
 
 
 @cli.group()
@@ -218,20 +267,55 @@ def _follow(job: Job, call: Callable[[Job], Iterable[Mapping[str, Any]]]) -> Non
 
 
 def _report(events: Iterable[Mapping[str, Any]], kind: Any, log: str | None) -> None:
-    """Show events as they come; the log gets each as a line of JSON."""
-    shown = reporter(kind, sys.stdout if kind in ("json", "openjd") else sys.stderr)
-    try:
-        with Path(log or os.devnull).open("a", encoding="utf-8") as file:
+    """Show events as they come; the log gets each as a line of JSON, and at a bad end the traceback as well."""
+    for_machines = kind in ("json", "openjd")
+    with _log(log) as note, reporter(kind, sys.stdout if for_machines else sys.stderr) as shown:
+        try:
             for event in events:
-                shown.event(dict(event))
-                file.write(json.dumps(event) + "\n")
-                file.flush()
-    finally:
-        shown.close()
+                note(event)
+                shown.event(event)
+        except BaseException as error:
+            end = _end_event(error)
+            note(end | {"traceback": "".join(traceback.format_exception(error))})
+            if for_machines and not isinstance(error, BrokenPipeError):  # people read the last line
+                shown.event(end)
+            raise
+        finally:
+            if isinstance(events, Generator):  # lets it finish what is being written, and book it
+                events.close()
+
+
+@contextmanager
+def _log(name: str | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    try:
+        file = Path(name or os.devnull).open("a", encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise OutputError(f"--log {name}: cannot be written: {error.strerror or error}; check the path") from error
+
+    def note(event: Mapping[str, Any]) -> None:
+        file.write(json.dumps(dict(event), default=str) + "\n")
+        file.flush()
+
+    with file:
+        yield note
+
+
+def _end_event(error: BaseException) -> dict[str, Any]:
+    code, line = _verdict(error)
+    if isinstance(error, Interrupted):
+        return {"event": "cancelled", "code": code, "message": line}
+    return {"event": "error", "code": code, "message": line}
+
+
+def _verdict(error: BaseException) -> tuple[int, str]:
+    """Exit code and last line of an error."""
+    if isinstance(error, ReageError | Interrupted):
+        return error.exit_code, str(error)
+    return 1, f"internal error: {type(error).__name__}: {error}; set REAGE_DEBUG=1 for the traceback and report it"
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGINT and SIGTERM become an error like any other, so that what is in hand ends whole or is removed."""
+    """SIGINT and SIGTERM unwind what runs, so that what is being written ends whole or is removed."""
     name, code = ("interrupted", 130) if number == signal.SIGINT else ("terminated", 143)
     raise Interrupted(f"{name}; frames that are done stay, and the same command goes on from there", code)
 
@@ -249,31 +333,30 @@ def main() -> NoReturn:
     except click.ClickException as error:
         _say(f"{error.format_message()}; see 'reage --help'")
         code = 2
-    except ReageError as error:
-        _tell(error, str(error))
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _say("interrupted")
-        code = 130
     except BrokenPipeError:
-        code = 141
-    except Exception as error:
-        _tell(
-            error, f"internal error: {type(error).__name__}: {error}; set REAGE_DEBUG=1 for the traceback and report it"
-        )
-        code = 1
-    sys.stdout.flush()
-    sys.exit(code)
+        code = _PIPE_CLOSED
+    except (Exception, Interrupted) as error:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # the end is near, and is told in one line
+        if os.environ.get("REAGE_DEBUG") == "1":
+            traceback.print_exception(error)
+        code, line = _verdict(error)
+        _say(line)
+    sys.exit(_flushed(code))
 
 
-def _tell(error: BaseException, line: str) -> None:
-    if os.environ.get("REAGE_DEBUG") == "1":
-        traceback.print_exception(error)
-    _say(line)
+def _flushed(code: int) -> int:
+    """The exit code, once all was said; whoever closed standard output early gets no complaint from the interpreter."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    return code
 
 
 def _say(line: str) -> None:
-    click.echo("reage: " + " ".join(line.split("\n")), err=True)
+    click.echo("reage: " + " ".join(line.splitlines()), err=True)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,17 @@ def clean_stale_temporaries(folder: Path, stem: str) -> list[Path]:
     return removed
 
 
+def process_mark() -> str:
+    """Who this process is, for small files that say whose they are: `host.pid`."""
+    return f"{_host()}.{os.getpid()}"
+
+
+def is_of_the_dead(mark: str) -> bool:
+    """Whether a mark is that of a process of this host that has ended; False where nobody here can know."""
+    host, _, pid = mark.rpartition(".")
+    return host == _host() and pid.isdecimal() and not _is_alive(int(pid))
+
+
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:63] or "host"
 

@@ -102,6 +102,11 @@ class Colour:
         pinned.getProcessor(SRGB_709, LINEAR_709).getDefaultCPUProcessor().applyRGB(theirs)
         return bool(np.abs(ours - theirs).max() < 1e-6)
 
+    @property
+    def is_srgb(self) -> bool:
+        """Whether the plate holds sRGB-encoded Rec.709: what a display shows."""
+        return self._is_srgb
+
     def code_from_plate(self, pixels: Pixels, exposure: float) -> Tensor:
         """Encode plate pixels for the networks, before the shoulder.
 

@@ -48,8 +48,11 @@ class OutputError(ReageError):
     exit_code = 6
 
 
-class Interrupted(ReageError):
-    """The user or the queue stopped the run: 130 for SIGINT, 143 for SIGTERM."""
+class Interrupted(BaseException):
+    """The user or the queue stopped the run: 130 for SIGINT, 143 for SIGTERM.
+
+    No ReageError and no Exception: what deals with a frame's fault, here or in a library, must not swallow it.
+    """
 
     def __init__(self, message: str, exit_code: int = 130) -> None:
         super().__init__(message)

@@ -41,11 +41,11 @@ Measured on the old pictures of thirteen series by regression (0.56..0.78, 1.08.
 USUAL_TINT = 1.3
 """Stops of red over blue of the skins on which SHADE was measured."""
 FINE_RANGE, COARSE_RANGE, TINT_RANGE = 0.7, 1.0, 0.3
-"""Log-ratios that codes 0 and 255 stand for, on either side of 127.5."""
+"""Log-ratios that codes 1 and 255 stand for; 128 is none."""
 SPLIT = 0.12
 """Sigma between coarse and fine band, in outer-eye distances."""
-COARSE_GAIN, FINE_GAIN, TINT_GAIN = 0.7, 1.5, 0.5
-BRIGHTEN_GAIN = 0.8
+COARSE_GAIN, FINE_GAIN, TINT_GAIN = 0.75, 1.6, 0.5
+BRIGHTEN_GAIN = 0.85
 """Of what gets brighter: folds are dark, bright lines are mostly young folds that have moved."""
 DARKEN_LIMIT, BRIGHTEN_LIMIT = 0.9, 0.3
 """Log-ratios that a change approaches and never passes."""
@@ -250,7 +250,7 @@ def encode(fine: Image, coarse: Image) -> Image:
     tiles = [quarter[:, :, 0] / COARSE_RANGE, quarter[:, :, 1] / TINT_RANGE, quarter[:, :, 2] / TINT_RANGE]
     strip = np.hstack([*tiles, np.zeros_like(tiles[0])])
     signed = np.concatenate([fine / FINE_RANGE, strip])
-    return np.clip(np.rint(127.5 + 127.5 * signed), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(128.0 + 127.0 * signed), 0, 255).astype(np.uint8)
 
 
 @lru_cache(4)
@@ -261,7 +261,7 @@ def _bands(file: Path, count: int) -> tuple[NDArray[np.float32], NDArray[np.floa
     rows = FRAME_HEIGHT + FRAME_HEIGHT // 4
     if sheet is None or sheet.shape != (rows * count, FRAME_WIDTH):
         raise ModelError(f"{file}: the exemplar's picture is missing or damaged; install reage again")
-    signed = ((sheet.astype(np.float32) - 127.5) / 127.5).reshape(count, rows, FRAME_WIDTH)
+    signed = ((sheet.astype(np.float32) - 128.0) / 127.0).reshape(count, rows, FRAME_WIDTH)
     strip = signed[:, FRAME_HEIGHT:].reshape(count, FRAME_HEIGHT // 4, 4, FRAME_WIDTH // 4).transpose(0, 2, 1, 3)
     ranges = np.array([COARSE_RANGE, TINT_RANGE, TINT_RANGE], np.float32)
     return signed[:, :FRAME_HEIGHT] * np.float32(FINE_RANGE), strip[:, :3] * ranges[:, None, None]

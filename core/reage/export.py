@@ -1,9 +1,8 @@
 """Exports a U-Net family for Nuke's own Inference node: a TorchScript file, and a script that turns it into a .cat.
 
-The TorchScript file stands alone: it needs torch, and nothing of Reage.
+The TorchScript file stands alone: it needs torch, and nothing of Reage. Annotations are evaluated in this module, since
+TorchScript reads those of attributes.
 """
-
-from __future__ import annotations
 
 import warnings
 from pathlib import Path

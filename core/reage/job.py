@@ -33,6 +33,7 @@ class Job(BaseModel):
     version: Literal[1] = 1
     plate: str = Field(min_length=1)
     output: str = Field(min_length=1)
+    stills: bool = False  # the plate is a folder of unrelated pictures, each a shot of its own
     tracks: str | None = None  # render from this file; left out: analyse first
     frames: str | None = None
     age: str | float | dict[int, str | float] | None = None
@@ -100,6 +101,13 @@ class Job(BaseModel):
                 if not word.strip().isdigit():
                     raise ValueError(f"'{word}' is not a face id; use largest, all, or ids such as 1,3")
         return value
+
+    @model_validator(mode="after")
+    def _stills_are_whole_shots(self) -> Job:
+        for name in ("frames", "tracks", "holdout"):
+            if self.stills and getattr(self, name) is not None:
+                raise ValueError(f"stills: each picture is a shot of its own, so {name} cannot be given")
+        return self
 
     @model_validator(mode="after")
     def _ages_fit(self) -> Job:

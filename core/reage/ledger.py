@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reage.atomic import write_text
+from reage.atomic import is_of_the_dead, process_mark, write_text
 from reage.errors import OutputError
 
 State = Literal["aged", "no-face", "copied", "missing", "failed"]
 LOCK_PATIENCE = 30.0
-"""Seconds after which a lock is taken from a process that died holding it; merging takes milliseconds."""
+"""Seconds after which a lock is taken from a process elsewhere that died holding it; merging takes milliseconds."""
 
 
 def digest_of(facts: Mapping[str, Any]) -> str:
@@ -58,6 +57,10 @@ class Manifest:
         """Whether the manifest says that reage made this file."""
         line = self._lines.get(frame)
         return line is not None and line.file == file and line.state in ("aged", "no-face", "copied")
+
+    def clean(self) -> None:
+        """Remove the lock of a process of this host that was killed while it merged."""
+        _break_dead(_lock_of(self.path))
 
     def add(self, line: Line) -> None:
         """Set the state of a frame."""
@@ -97,17 +100,19 @@ def _read(path: Path) -> dict[int, Line]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold `<path>.lock` while merging. Made with O_EXCL, which holds on shared file systems too."""
-    lock = path.with_name(path.name + ".lock")
+    lock = _lock_of(path)
     started = time.monotonic()
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            with lock.open("x", encoding="ascii") as file:
+                file.write(process_mark())
             break
         except FileExistsError:
             if time.monotonic() - started > LOCK_PATIENCE:
                 lock.unlink(missing_ok=True)
                 started = time.monotonic()
+            _break_dead(lock)
             time.sleep(0.02)
         except OSError as error:
             raise OutputError(f"{path}: cannot write the manifest: {error.strerror or error}") from error
@@ -115,3 +120,15 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.unlink(missing_ok=True)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _break_dead(lock: Path) -> None:
+    try:
+        if is_of_the_dead(lock.read_text(encoding="ascii")):
+            lock.unlink(missing_ok=True)
+    except (OSError, UnicodeDecodeError):
+        return  # it is gone, or not ours to judge

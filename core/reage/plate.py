@@ -154,6 +154,7 @@ class Output:
     format: str  # Picture.format, or "movie"
     pattern: Pattern | None
     file: Path | None  # the movie, or the one image; None for a pattern
+    keeps_name: bool = False  # one of many pictures: `a.jpg` and `a.png` may both be there
 
     @property
     def is_movie(self) -> bool:
@@ -167,10 +168,13 @@ class Output:
 
     @property
     def stem(self) -> Path:
-        """The path without frame token and extension, on which `.manifest.jsonl` and `.tracks.json` are put."""
+        """The path without frame token and extension, on which `.manifest.jsonl` and `.tracks.json` are put.
+
+        The extension stays where pictures keep their names.
+        """
         if self.pattern is not None:
             return self.pattern.stem
-        return Path(self.name).with_suffix("")
+        return Path(self.name) if self.keeps_name else Path(self.name).with_suffix("")
 
     def path(self, frame: int) -> Path:
         """The file that a frame goes into."""

@@ -30,9 +30,8 @@ from reage.agers.base import Age, ModelFacts
 from reage.agers.base import Look as PersonLook
 from reage.colour import decode_srgb
 from reage.errors import ModelError, RequestError
-from reage.faces.landmarks import locate, predictor
-from reage.faces.look import Look
-from reage.faces.shape import Upright, yaw
+from reage.faces.landmarks import locate_aligned, predictor
+from reage.faces.shape import yaw
 from reage.models import sha256_of
 from reage.nets.age_unet import AgeUNet, folded
 
@@ -256,12 +255,10 @@ def _each(age: Age, n: int) -> Tensor:
 
 
 def _on_crops(crops: Tensor) -> NDArray[np.float64]:
-    """Landmarks found on the crops themselves, starting from where the alignment puts every face."""
-    side = crops.shape[-1]
-    start = Upright(x=0.488 * side, y=0.596 * side, side=0.605 * side, roll=0.0)
+    """Landmarks found on the crops themselves."""
     pictures = (crops.clamp(0.0, 1.0) * 255.0).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     model = predictor()
-    return np.stack([locate(Look(np.ascontiguousarray(one)), start, model).landmarks for one in pictures])
+    return np.stack([locate_aligned(one, model) for one in pictures])
 
 
 @lru_cache(1)

@@ -22,7 +22,7 @@ def open_stored(store: Store, record: Record, device: torch.device, dtype: torch
     """
     family = FAMILIES[record.family]
     facts = ModelFacts(
-        name=record.name if len(record.name) < 64 else record.source_file,
+        name=record.source_file if record.name == record.source_sha256 else record.name,
         family=family.name,
         sha256=record.sha256,
         licence=record.licence,

@@ -6,11 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MULTIPLE = 16
-"""The U-Nets halve the size four times."""
-LEAST = 32
-"""Below this size the deepest level is smaller than its mirrored border."""
-
 
 class FranChange(nn.Module):
     """The signed change between two ages at any size. Scriptable by TorchScript.
@@ -24,6 +19,8 @@ class FranChange(nn.Module):
         super().__init__()
         self.net = net
         self.centred = centred
+        self.multiple = 16  # the U-Nets halve the size four times
+        self.least = 32  # below, their deepest level is smaller than its mirrored border
 
     def forward(self, picture: Tensor, source: Tensor, target: Tensor) -> Tensor:
         """Predict the change.
@@ -42,8 +39,8 @@ class FranChange(nn.Module):
             x = x * 2.0 - 1.0
         ages = torch.stack([source, target], 1).to(x.dtype) / 100.0
         x = torch.cat([x, ages[:, :, None, None].expand(n, 2, height, width)], 1)
-        below = max(LEAST, height + (-height) % MULTIPLE) - height
-        right = max(LEAST, width + (-width) % MULTIPLE) - width
+        below = max(self.least, height + (-height) % self.multiple) - height
+        right = max(self.least, width + (-width) % self.multiple) - width
         if below > 0 or right > 0:
             x = F.pad(x, [0, right, 0, below], mode="replicate")
         change = self.net(x)[:, :, :height, :width]

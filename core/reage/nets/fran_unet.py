@@ -1,10 +1,9 @@
 """The FRAN re-implementation of timroelofs123/face_reaging: a U-Net without norms, blur-pooled both ways.
 
 The idea is that of Zoss et al., *Production-Ready Face Re-Aging for Visual Effects*, 2022; the blur pooling that of
-Zhang, *Making Convolutional Networks Shift-Invariant Again*, 2019. Scriptable by TorchScript.
+Zhang, *Making Convolutional Networks Shift-Invariant Again*, 2019. Scriptable by TorchScript,
+which is why annotations are evaluated here.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,21 @@ from reage.atomic import clean_stale_temporaries
 from reage.device import pick_device
 from reage.errors import OutputError, PlateError, ReageError, RequestError, SomeFramesFailed
 from reage.job import Job
-from reage.ledger import Line, Manifest
+from reage.ledger import Line, Manifest, State
 from reage.models import LANDMARKS_68
 from reage.movies import MovieWriter
+from reage.naming import without_age
 from reage.pipeline.analysis import analyse_plate, analysis_settings, plate_digest, settle_looks, with_looks
-from reage.pipeline.holdout import open_holdout
-from reage.pipeline.outputs import Target, check_layers, movie_frame, write_frame
+from reage.pipeline.holdout import Holdout, open_holdout
+from reage.pipeline.outputs import Target, check_layers, manifest_beside, movie_frame, tracks_beside, write_frame
 from reage.pipeline.rendering import Rendered, Renderer
 from reage.pipeline.scene import Scene, chosen_persons
 from reage.pipeline.shot import Shot
+from reage.pipeline.stills import open_stills, run_stills
 from reage.pipeline.streams import Behind
 from reage.plate import Output, open_output
 from reage.sequence import format_range, parse_range, refuse_plate_overwrite
-from reage.tracks import Tracks, load_tracks, save_tracks
+from reage.tracks import Person, Tracks, load_tracks, save_tracks
 
 Event = dict[str, Any]
 """One line of `--progress json`."""
@@ -62,21 +65,72 @@ def run(job: Job) -> Iterator[Event]:
     Raises:
         ReageError: see `reage.errors`.
     """
+    if job.stills:
+        pictures = open_stills(job)
+        yield from run_stills(job, pictures, load_ager(job.model, job.device, job.precision), _run_shot)
+        return
     shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
     outputs = _outputs(job, shot)
-    _refuse(job, shot, outputs, sub_range_of_movie=False)
     path = Path(job.tracks) if job.tracks else _tracks_beside(job, shot)
+    yield from _run_shot(job, shot, ager, outputs, path)
+
+
+def _run_shot(job: Job, shot: Shot, ager: Ager, outputs: Sequence[Output], path: Path) -> Iterator[Event]:
+    """Analyse a shot into `path`, or find it analysed there, and render it into `outputs`."""
+    order = _ordered(job, shot, outputs, sub_range_of_movie=False)
+    if job.dry_run and _reusable(job, shot, path) is None:
+        yield _plan(job, shot, ager, order, None)
+        yield {"event": "done", "dry_run": True}
+        return
+    tracks = yield from _settled(job, shot, ager, path)
+    yield from _rendered(job, shot, tracks, ager, order)
+
+
+def _settled(job: Job, shot: Shot, ager: Ager, path: Path) -> Generator[Event, None, Tracks]:
+    """The tracks in a file of ours: as they are where they fit plate and settings, else made anew."""
     tracks = _reusable(job, shot, path)
     if tracks is None:
         tracks = yield from _analysed(job, shot, ager, path)
     else:
         yield {"event": "stage", "name": "analyse", "skipped": True, "tracks": str(path)}
         looks = settle_looks(job, shot, tracks, ager, pick_device(job.device))
-        if job.exemplar is None and (kept := with_looks(tracks, ager, looks)) != tracks:
+        if not job.dry_run and job.exemplar is None and (kept := with_looks(tracks, ager, looks)) != tracks:
             save_tracks(kept, path)
             tracks = load_tracks(path)
     yield _tracks_event(tracks, path)
-    yield from _rendered(job, shot, tracks, ager, outputs)
+    return tracks
+
+
+def frame_in_memory(job: Job, number: int, beside: Path) -> Generator[Event, None, tuple[Scene, Rendered]]:
+    """One frame, rendered as `render` would and not written.
+
+    Args:
+        job: its outputs are not looked at; its ages are.
+        number: of the frame.
+        beside: where the tracks are kept, where the job names no tracks file.
+
+    Returns:
+        The scene, and the frame with the layers of every age.
+
+    Raises:
+        ReageError: see `reage.errors`.
+    """
+    shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
+    if number not in shot.plate.frames:
+        raise PlateError(f"{shot.plate.name}: no frame {number}; there are {format_range(shot.plate.frames)}")
+    holdout = open_holdout(job.holdout, [number])
+    if job.tracks is not None:
+        tracks = load_tracks(Path(job.tracks))
+        yield _tracks_event(tracks, Path(job.tracks))
+    else:
+        tracks = yield from _settled(job, shot, ager, beside)
+    device = pick_device(job.device)
+    scene = _scene(job, shot, tracks, ager, holdout, device)
+    yield from _warnings(scene, [number])
+    ((_, rendered),) = Renderer(scene, device, holdout.maps if holdout else {}).frames([number])
+    if isinstance(rendered, ReageError):
+        raise rendered
+    return scene, rendered
 
 
 def render(job: Job) -> Iterator[Event]:
@@ -89,14 +143,14 @@ def render(job: Job) -> Iterator[Event]:
         raise RequestError("render needs --tracks FILE; 'reage analyse' makes one")
     tracks = load_tracks(Path(job.tracks))
     shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
-    outputs = _outputs(job, shot)
-    _refuse(job, shot, outputs, sub_range_of_movie=True)
+    order = _ordered(job, shot, _outputs(job, shot), sub_range_of_movie=True)
     yield _tracks_event(tracks, Path(job.tracks))
-    yield from _rendered(job, shot, tracks, ager, outputs)
+    yield from _rendered(job, shot, tracks, ager, order)
 
 
 def _analysed(job: Job, shot: Shot, ager: Ager, path: Path) -> Generator[Event, None, Tracks]:
     """Analyse, save, and read back: what a render uses is what the file says."""
+    clean_stale_temporaries(path.parent, path.name)
     yield {"event": "stage", "name": "analyse", "total": len(shot.plate.frames)}
     if missing := shot.plate.missing:
         yield {"event": "warning", "message": f"the plate lacks frames {format_range(missing)}"}
@@ -109,8 +163,7 @@ def _analysed(job: Job, shot: Shot, ager: Ager, path: Path) -> Generator[Event, 
 
 
 def _tracks_beside(job: Job, shot: Shot) -> Path:
-    output = open_output(job.output.replace("{age}", ""), shot.plate, _wanted(job, shot))
-    return output.stem.with_name(output.stem.name + ".tracks.json")
+    return tracks_beside(open_output(without_age(job.output), shot.plate, _wanted(job, shot)))
 
 
 def _reusable(job: Job, shot: Shot, path: Path) -> Tracks | None:
@@ -149,9 +202,50 @@ def _wanted(job: Job, shot: Shot) -> list[int]:
     return sorted([*shot.plate.frames, *shot.plate.missing])
 
 
-def _refuse(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool) -> None:
-    """All that can be told to be wrong before any work is done."""
-    wanted = set(_wanted(job, shot))
+@dataclass(frozen=True)
+class _Order:
+    """What is rendered, and where it goes."""
+
+    frames: list[int]  # on disk
+    missing: list[int]
+    targets: list[Target]
+    holdout: Holdout | None
+
+
+def _ordered(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool) -> _Order:
+    """The order of a job; whatever can be told to be wrong is told now, before any work is done."""
+    wanted, on_disk = _wanted(job, shot), set(shot.plate.frames)
+    _refuse(set(wanted), shot, outputs, sub_range_of_movie)
+    frames, missing = [f for f in wanted if f in on_disk], [f for f in wanted if f not in on_disk]
+    if missing and (job.on_missing == "stop" or not frames):
+        raise PlateError(
+            f"{shot.plate.name}: frames {format_range(missing)} are missing; "
+            "copy them, choose other --frames, or give --on-missing skip"
+        )
+    holdout = open_holdout(job.holdout, frames)
+    targets = [Target(i, output, Manifest(manifest_beside(output))) for i, output in enumerate(outputs)]
+    check_layers(targets, job.layers)
+    if not job.dry_run:
+        _claim(targets, frames, job.overwrite)
+    return _Order(frames, missing, targets, holdout)
+
+
+def _claim(targets: Sequence[Target], frames: Sequence[int], overwrite: bool) -> None:
+    """Make folders, clean up after the dead, and refuse to harm what is not ours."""
+    for target in targets:
+        folder = target.output.stem.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot make the folder: {error.strerror}; check the path") from error
+        clean_stale_temporaries(folder, target.output.stem.name)
+        target.manifest.clean()
+        if not overwrite:
+            target.refuse_foreign(frames[:1] if target.output.is_movie else frames)
+
+
+def _refuse(wanted: set[int], shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool) -> None:
+    """Refuse parts of movies, and outputs that are the plate."""
     for output in outputs:
         if output.is_movie and sub_range_of_movie and not wanted >= set(shot.plate.frames):
             raise RequestError(f"{output.name}: a movie is written in one go; render frames, or leave --frames out")
@@ -160,23 +254,20 @@ def _refuse(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie:
     refuse_plate_overwrite(made, {shot.plate.path(frame) for frame in shot.plate.frames})
 
 
-def _rendered(job: Job, shot: Shot, tracks: Tracks, ager: Ager, outputs: Sequence[Output]) -> Iterator[Event]:
+def _rendered(job: Job, shot: Shot, tracks: Tracks, ager: Ager, order: _Order) -> Iterator[Event]:
     device = pick_device(job.device)
-    wanted = _wanted(job, shot)
-    on_disk = set(shot.plate.frames)
-    frames, missing = [f for f in wanted if f in on_disk], [f for f in wanted if f not in on_disk]
-    if missing and (job.on_missing == "stop" or not frames):
-        raise PlateError(
-            f"{shot.plate.name}: frames {format_range(missing)} are missing; "
-            "copy them, choose other --frames, or give --on-missing skip"
-        )
-    holdout = open_holdout(job.holdout, frames)
-    targets = [
-        Target(i, output, Manifest(output.stem.with_name(output.stem.name + ".manifest.jsonl")))
-        for i, output in enumerate(outputs)
-    ]
-    check_layers(targets, job.layers)
-    scene = Scene(
+    scene = _scene(job, shot, tracks, ager, order.holdout, device)
+    yield from _warnings(scene, order.frames)
+    if job.dry_run:
+        yield _plan(job, shot, ager, order, scene.persons)
+        yield {"event": "done", "dry_run": True}
+        return
+    work = _Work(scene, order.targets, device, order.holdout)
+    yield from work.render(order.frames, order.missing)
+
+
+def _scene(job: Job, shot: Shot, tracks: Tracks, ager: Ager, holdout: Holdout | None, device: torch.device) -> Scene:
+    return Scene(
         job=job,
         shot=shot,
         tracks=tracks,
@@ -186,13 +277,6 @@ def _rendered(job: Job, shot: Shot, tracks: Tracks, ager: Ager, outputs: Sequenc
         targets=job.target_ages(),
         holdout_digests=holdout.digests if holdout else {},
     )
-    yield from _warnings(scene, frames)
-    if job.dry_run:
-        yield _plan(scene, targets, frames, missing)
-        yield {"event": "done", "dry_run": True}
-        return
-    work = _Work(scene, targets, device, holdout)
-    yield from work.render(frames, missing)
 
 
 def _warnings(scene: Scene, frames: Sequence[int]) -> Iterator[Event]:
@@ -206,41 +290,42 @@ def _warnings(scene: Scene, frames: Sequence[int]) -> Iterator[Event]:
     if outside and scene.ager.facts.clamps:
         yield {
             "event": "warning",
-            "message": f"age {outside[0]:g} is outside what {scene.ager.facts.name} was trained on ({low:g} to {high:g}); "
-            "it is clamped",
+            "message": f"age {outside[0]:g} is outside what {scene.ager.facts.name} was trained on "
+            f"({low:g} to {high:g}); it is clamped",
         }
 
 
-def _plan(scene: Scene, targets: Sequence[Target], frames: Sequence[int], missing: Sequence[int]) -> Event:
-    first = scene.shot.plate.path(frames[0])
-    size = first.stat().st_size if not scene.shot.plate.is_movie else 0
+def _plan(job: Job, shot: Shot, ager: Ager, order: _Order, persons: Sequence[Person] | None) -> Event:
+    """What would be done; without persons: the plate would be analysed first."""
+    frames, missing = order.frames, order.missing
+    size = shot.plate.path(frames[0]).stat().st_size if not shot.plate.is_movie else 0
     return {
         "event": "plan",
         "frames": format_range(frames),
         "missing": format_range(missing) if missing else "",
-        "faces": {str(p.id): sum(f in p.frames for f in frames) for p in scene.persons},
-        "model": scene.ager.facts.name,
-        "device": str(pick_device(scene.job.device)),
-        "outputs": [target.output.name for target in targets],
-        "disk_mb": round(size * len(frames) * len(targets) * (3 if scene.job.layers else 1) / 1e6, 1),
+        "analyse": persons is None,
+        "faces": {str(p.id): sum(f in p.frames for f in frames) for p in persons or ()},
+        "model": ager.facts.name,
+        "device": str(pick_device(job.device)),
+        "outputs": [target.output.name for target in order.targets],
+        "disk_mb": round(size * len(frames) * len(order.targets) * (3 if job.layers else 1) / 1e6, 1),
     }
 
 
 class _Work:
     """One render in progress: what is skipped, written and failed."""
 
-    def __init__(self, scene: Scene, targets: Sequence[Target], device: torch.device, holdout: Any) -> None:
+    def __init__(self, scene: Scene, targets: Sequence[Target], device: torch.device, holdout: Holdout | None) -> None:
         self._scene, self._targets, self._device, self._holdout = scene, targets, device, holdout
         self._states: Counter[str] = Counter()
         self._faults: list[str] = []
         self._hashes: dict[tuple[int, int], str] = {}
         self._saved = time.monotonic()
-        self._licence = _strictest(scene)
+        self._licence = strictest_licence(scene)
 
     def render(self, frames: Sequence[int], missing: Sequence[int]) -> Iterator[Event]:
         """Render, write, and tell."""
         job = self._scene.job
-        self._prepare(frames)
         for frame in missing:
             for target in self._targets:
                 target.manifest.add(Line(frame, target.output.path(frame).name, "missing", why="not in the plate"))
@@ -250,6 +335,7 @@ class _Work:
         for frame in frames:
             if not job.overwrite and all(self._is_current(target, frame) for target in self._targets):
                 self._states["skipped"] += 1
+                self._book_found(frame)
                 yield {
                     "event": "frame",
                     "frame": frame,
@@ -276,17 +362,15 @@ class _Work:
                 target.manifest.save()
         yield from self._end()
 
-    def _prepare(self, frames: Sequence[int]) -> None:
-        """Make folders, clean up after the dead, and refuse to harm what is not ours."""
+    def _book_found(self, frame: int) -> None:
+        """Book a frame that is there already and was not booked, as its process was killed before it could."""
         for target in self._targets:
-            folder = target.output.stem.parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"{folder}: cannot make the folder: {error.strerror}; check the path") from error
-            clean_stale_temporaries(folder, target.output.stem.name)
-            if not self._scene.job.overwrite:
-                target.refuse_foreign([frames[0]] if target.output.is_movie else frames)
+            settings, line = self._settings(target, frame), target.manifest.line(frame)
+            if line is None or line.settings != settings:
+                target.manifest.add(Line(frame, target.output.path(frame).name, self._state(frame), settings))
+
+    def _state(self, frame: int) -> State:
+        return "aged" if self._scene.faces(frame) else "no-face"
 
     def _is_current(self, target: Target, frame: int) -> bool:
         if target.output.is_movie or not target.output.path(frame).exists():
@@ -306,21 +390,29 @@ class _Work:
 
     def _files(self, todo: Sequence[int]) -> Iterator[Event]:
         """Frames as files, encoded behind the renderer."""
+        writers = Behind[tuple[int, Target, float], Path](workers=2, depth=4)
+        try:
+            with writers:
+                yield from self._written(todo, writers)
+        finally:
+            for item, _ in writers.finished():  # an error or a signal came between
+                self._book(*item)
+
+    def _written(self, todo: Sequence[int], writers: Behind[tuple[int, Target, float], Path]) -> Iterator[Event]:
         scene, started = self._scene, time.monotonic()
-        with Behind[tuple[int, Target, float], Path](workers=2, depth=4) as writers:
-            for number, rendered in self._renderer().frames(todo):
-                for target in self._targets:
-                    item = (number, target, 0.0 if isinstance(rendered, ReageError) else rendered.seconds)
+        for number, rendered in self._renderer().frames(todo):
+            for target in self._targets:
+                item = (number, target, 0.0 if isinstance(rendered, ReageError) else rendered.seconds)
 
-                    def write(result: Any = rendered, target: Target = target, number: int = number) -> Path:
-                        if isinstance(result, ReageError):
-                            raise result
-                        return write_frame(result, target, scene, self._settings(target, number), self._licence)
+                def write(result: Any = rendered, target: Target = target, number: int = number) -> Path:
+                    if isinstance(result, ReageError):
+                        raise result
+                    return write_frame(result, target, scene, self._settings(target, number), self._licence)
 
-                    for done in writers.put(item, write):
-                        yield from self._finished(*done, len(todo), started)
-            for done in writers.drain():
-                yield from self._finished(*done, len(todo), started)
+                for done in writers.put(item, write):
+                    yield from self._finished(*done, len(todo), started)
+        for done in writers.drain():
+            yield from self._finished(*done, len(todo), started)
 
     def _finished(
         self,
@@ -334,8 +426,7 @@ class _Work:
         path = target.output.path(number)
         fault = future.exception()
         if fault is None:
-            state: Any = "aged" if self._scene.faces(number) else "no-face"
-            target.manifest.add(Line(number, path.name, state, self._settings(target, number), round(seconds, 3)))
+            state = self._book(number, target, seconds)
             yield {"event": "frame", "frame": number, "state": state, "path": str(path)}
         elif not isinstance(fault, ReageError) or isinstance(fault, OutputError) or self._scene.job.on_error == "stop":
             raise fault
@@ -352,10 +443,16 @@ class _Work:
             target.manifest.save()
             self._saved = time.monotonic()
 
-    def _failed(self, number: int, target: Target, fault: ReageError) -> str:
+    def _book(self, number: int, target: Target, seconds: float) -> State:
+        """Enter a frame that was written into the manifest."""
+        state, name = self._state(number), target.output.path(number).name
+        target.manifest.add(Line(number, name, state, self._settings(target, number), round(seconds, 3)))
+        return state
+
+    def _failed(self, number: int, target: Target, fault: ReageError) -> State:
         """A frame that could not be re-aged: the plate's own pixels where that was asked for and can be read."""
         self._faults.append(str(fault))
-        state = "failed"
+        state: State = "failed"
         if self._scene.job.on_error == "copy":
             try:
                 plain = Rendered(self._scene.shot.frame(number), [None] * len(self._targets), 0.0)
@@ -365,7 +462,7 @@ class _Work:
             except PlateError as error:
                 self._faults.append(str(error))
         name = target.output.path(number).name
-        target.manifest.add(Line(number, name, state, why=str(fault)))  # type: ignore[arg-type]
+        target.manifest.add(Line(number, name, state, why=str(fault)))
         return state
 
     def _movies(self, todo: Sequence[int]) -> Iterator[Event]:
@@ -380,14 +477,14 @@ class _Work:
                     if target.index not in writers:
                         writers[target.index] = _movie(target, scene, pixels)
                     writers[target.index].write(pixels)
-                state: Any = "aged" if scene.faces(number) else "no-face"
+                state = self._state(number)
                 self._states[state] += 1
                 yield {"event": "frame", "frame": number, "state": state, "path": self._targets[0].output.name}
                 yield {"event": "progress", "stage": "render", "frame": number, "done": done, "total": len(todo)}
             for target in self._targets:
                 writers[target.index].close()
                 for number in todo:
-                    target.manifest.add(Line(number, target.output.path(number).name, "aged"))
+                    target.manifest.add(Line(number, target.output.path(number).name, self._state(number)))
         except BaseException:
             for writer in writers.values():
                 writer.abort()
@@ -411,7 +508,7 @@ def _movie(target: Target, scene: Scene, pixels: np.ndarray) -> MovieWriter:
     return MovieWriter(path, plate.fps or 24, width, height, audio_from=source, pixel_aspect=aspect)
 
 
-def _strictest(scene: Scene) -> str:
+def strictest_licence(scene: Scene) -> str:
     """The most restrictive licence of all model files used: the landmarks', which exclude commercial use."""
     if not scene.persons:
         return scene.ager.facts.licence

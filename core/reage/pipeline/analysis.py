@@ -23,6 +23,7 @@ from reage.agers.base import Ager, Look
 from reage.colour import decode_srgb
 from reage.cuts import CutFinder
 from reage.detect import Detector, Follower
+from reage.errors import PlateError
 from reage.faces.age import apparent_age
 from reage.faces.landmarks import predictor
 from reage.faces.look import Look as FaceLook
@@ -74,13 +75,14 @@ class _Seen:
 
     detections: list[Detection] = field(default_factory=list)
     lumas: dict[int, list[tuple[float, float, float]]] = field(default_factory=dict)  # by frame: x, y, luma
+    frames: list[int] = field(default_factory=list)  # those that could be read
 
 
 def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Iterator[Event | Tracks]:
     """Analyse the whole plate; yields progress events and last the tracks.
 
     Raises:
-        PlateError: a frame cannot be read.
+        PlateError: a frame cannot be read, and the job stops at errors.
         ModelError: a face model is missing.
     """
     model = predictor(Path(job.landmarks) if job.landmarks else None)
@@ -90,19 +92,26 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
     decoder = Ahead(shot.frame, frames, ahead=2, workers=2)
     try:
         for done, number in enumerate(frames, start=1):
-            view = decoder.get(number)
+            try:
+                view = decoder.get(number)
+            except PlateError as fault:
+                if job.on_error == "stop":
+                    raise
+                yield {"event": "warning", "message": f"{fault}; analysed without it"}
+                continue
+            seen.frames.append(number)
             look = face_look(shot, view)
             fresh = finder.step(number, look.pixels)
             found = detector.step(number, look, fresh=fresh, last=number == frames[-1])
             seen.detections += found
-            seen.lumas[number] = [_luma_at(shot, view, detection) for detection in found]
+            seen.lumas[number] = [luma_at(shot, view, detection.landmarks) for detection in found]
             yield {"event": "progress", "stage": "detect", "frame": number, "done": done, "total": len(frames)}
     finally:
         decoder.close()
     cuts = finder.cuts
-    people = track.link(seen.detections, frames, cuts, shot.pixel_aspect)
+    people = track.link(seen.detections, seen.frames, cuts, shot.pixel_aspect)
     yield from _follow_back(shot, seen, people, cuts, model)
-    people = track.link(seen.detections, frames, cuts, shot.pixel_aspect)
+    people = track.link(seen.detections, seen.frames, cuts, shot.pixel_aspect)
     exposure = settle_exposure([luma for person in people for luma in _lumas_of(person.detections, seen)])
     tracks = Tracks(
         plate=PlateFacts(
@@ -149,9 +158,9 @@ def _luma(linear: Tensor) -> NDArray[np.float32]:
     return np.asarray(0.2126 * planes[0] + 0.7152 * planes[1] + 0.0722 * planes[2], np.float32)
 
 
-def _luma_at(shot: Shot, view: FrameView, detection: Detection) -> tuple[float, float, float]:
-    """Place and median linear luma of a face between brows and mouth."""
-    points = detection.landmarks[17:60]
+def luma_at(shot: Shot, view: FrameView, landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Place and median linear luma of a face between brows and mouth; NaN for a face outside the frame."""
+    points = landmarks[17:60]
     low, high = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
     x, y = (float(v) for v in points.mean(0))
     window = view.window
@@ -185,12 +194,12 @@ def settle_exposure(lumas: Sequence[float]) -> float:
 def _follow_back(
     shot: Shot, seen: _Seen, people: Sequence[track.Track], cuts: Sequence[int], model: Any
 ) -> Iterator[Event]:
-    follower = Follower([p.detections for p in people], shot.plate.frames, cuts, shot.pixel_aspect, model)
+    follower = Follower([p.detections for p in people], seen.frames, cuts, shot.pixel_aspect, model)
     while (number := follower.wanted) is not None:
         view = shot.frame(number)
         found = follower.step(number, face_look(shot, view))
         seen.detections += found
-        seen.lumas.setdefault(number, []).extend(_luma_at(shot, view, detection) for detection in found)
+        seen.lumas.setdefault(number, []).extend(luma_at(shot, view, detection.landmarks) for detection in found)
         yield {"event": "progress", "stage": "follow", "frame": number}
 
 
@@ -256,7 +265,31 @@ def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, 
             mattes.append(_matte_on(face, person.crop, device))
     if not crops:
         return {"model": ager.facts.sha256}
-    look = ager.first_look(crops[0], points[0], person.source_age, job.exemplar)
+    return settle_look(ager, crops, points, mattes, person.source_age, job.exemplar)
+
+
+def settle_look(
+    ager: Ager,
+    crops: Sequence[Tensor],
+    points: Sequence[Tensor],
+    mattes: Sequence[Tensor],
+    source_age: float,
+    exemplar: str | None,
+) -> dict[str, Any]:
+    """Settle a look on crops of one person, the most frontal first, and measure how the model answers on them.
+
+    Args:
+        ager: a loaded model.
+        crops: each (3, S, S) float32, sRGB-encoded 0..1.
+        points: (68, 2) landmarks of each, in crop pixels.
+        mattes: of each, (1, S, S) or (1, 1, 1), 0..1: where the change will show.
+        source_age: years.
+        exemplar: the artist's choice.
+
+    Raises:
+        RequestError: there is no such exemplar.
+    """
+    look = ager.first_look(crops[0], points[0], source_age, exemplar)
     look["model"] = ager.facts.sha256
     if not ager.facts.calibrates:
         return look
@@ -266,13 +299,13 @@ def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, 
         for crop, landmarks, shape in zip(crops, points, mattes, strict=True):
             target = torch.tensor([asked])
             with torch.inference_mode():
-                change = age(ager, crop[None], person.source_age, target, landmarks[None], look, "change")[0]
+                change = age(ager, crop[None], source_age, target, landmarks[None], look, "change")[0]
             readings.append(_reading(crop + shape * change, landmarks))
         return round(float(np.median(readings)), 2)
 
-    own = apparent(person.source_age)
-    pairs = [(asked, apparent(asked)) for asked in ASKED if abs(asked - person.source_age) > 4.0]
-    response = sorted([*pairs, (person.source_age, own)])
+    own = apparent(source_age)
+    pairs = [(asked, apparent(asked)) for asked in ASKED if abs(asked - source_age) > 4.0]
+    response = sorted([*pairs, (source_age, own)])
     return {**look, "apparent": own, "response": [list(pair) for pair in response]}
 
 

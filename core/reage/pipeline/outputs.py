@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reage.colour import Colour
 from reage.composite import Layers
 from reage.errors import OutputError, PlateError, RequestError
 from reage.images import assemble, convert, on_display, read_metadata, verify_picture, with_channels, write_picture
@@ -40,18 +41,8 @@ class Target:
         """
         for frame in frames:
             path = self.output.path(frame)
-            if path.exists() and not self._is_ours(frame, path):
-                raise OutputError(
-                    f"{path}: this file was not made by reage and would be replaced; choose another -o, or --overwrite"
-                )
-
-    def _is_ours(self, frame: int, path: Path) -> bool:
-        if self.manifest.names(frame, path.name):
-            return True
-        try:
-            return bool(read_metadata(path))
-        except PlateError:
-            return False
+            if not self.manifest.names(frame, path.name):
+                refuse_foreign(path)
 
     def is_current(self, frame: int, settings: str) -> bool:
         """Whether the frame stands there whole, made with these settings."""
@@ -73,6 +64,34 @@ class Target:
         return line.settings if line is not None else ""
 
 
+def refuse_foreign(path: Path) -> None:
+    """Raise where a file stands that does not say that reage made it.
+
+    Raises:
+        OutputError: with the file's name.
+    """
+    if not path.exists():
+        return
+    try:
+        ours = bool(read_metadata(path))
+    except PlateError:
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"{path}: this file was not made by reage and would be replaced; choose another -o, or --overwrite"
+        )
+
+
+def manifest_beside(output: Output) -> Path:
+    """Where the manifest of an output is kept."""
+    return output.stem.with_name(output.stem.name + ".manifest.jsonl")
+
+
+def tracks_beside(output: Output) -> Path:
+    """Where `run` keeps the tracks of an output's plate."""
+    return output.stem.with_name(output.stem.name + ".tracks.json")
+
+
 def metadata(scene: Scene, output: int, frame: int, settings: str, licence: str) -> dict[str, str]:
     """What a frame says of its making."""
     target, source = scene.ages_text(output, frame)
@@ -92,9 +111,32 @@ def picture_of(rendered: Rendered, target: Target, scene: Scene, texts: Mapping[
     view = rendered.view
     colour, touched = full_colour(rendered, target.index, scene)
     added = _layers(view.window, rendered.layers[target.index]) if scene.job.layers else None
-    if is_scene_to_display(view.picture, target.output.format):
-        return _displayed(view, colour, target.output.format, scene, texts)
-    return assemble(view.picture, view.beauty, target.output.format, colour, touched, added, texts)
+    return recoloured_picture(view, colour, touched, target.output.format, scene.shot.colour, texts, added)
+
+
+def recoloured_picture(
+    view: FrameView,
+    colour: Array,
+    touched: NDArray[np.bool_],
+    format: str,
+    space: Colour,
+    texts: Mapping[str, str],
+    added: Mapping[str, Array] | None = None,
+) -> Picture:
+    """A frame with new colour, in a format.
+
+    Args:
+        view: the plate's frame.
+        colour: (H, W, 3) over the data window, in the plate's space.
+        touched: (H, W) where it was changed.
+        format: of the output.
+        space: the plate's.
+        texts: `reage/` metadata.
+        added: layers, for EXR alone.
+    """
+    if is_scene_to_display(view.picture, format):
+        return _displayed(view, colour, format, space, texts)
+    return assemble(view.picture, view.beauty, format, colour, touched, added, texts)
 
 
 def full_colour(rendered: Rendered, output: int, scene: Scene) -> tuple[Array, NDArray[np.bool_]]:
@@ -117,9 +159,9 @@ def is_scene_to_display(picture: Picture, format: str) -> bool:
     return picture.depth == 0 and format not in ("exr", picture.format)
 
 
-def _displayed(view: FrameView, colour: Array, format: str, scene: Scene, texts: Mapping[str, str]) -> Picture:
+def _displayed(view: FrameView, colour: Array, format: str, space: Colour, texts: Mapping[str, str]) -> Picture:
     """A scene-linear frame as an sRGB-encoded integer image, highlights rolled off."""
-    codes = scene.shot.colour.encoded(colour)
+    codes = space.encoded(colour)
     base = convert(view.picture, view.beauty, format)
     part = base.parts[0]
     everywhere = np.ones((part.data_window.height, part.data_window.width), np.bool_)

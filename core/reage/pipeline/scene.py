@@ -1,4 +1,4 @@
-"""What a render knows before its first frame: who is re-aged, to which age, from which neighbours, with which settings."""
+"""What a render knows before its first frame: who is re-aged, to which age, from which neighbours, how."""
 
 from __future__ import annotations
 

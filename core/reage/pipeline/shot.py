@@ -13,6 +13,7 @@ from torch import Tensor
 from reage import geometry
 from reage.colour import Colour, default_space, shoulder
 from reage.composite import rectangle
+from reage.errors import PlateError
 from reage.images import alpha_plane, colour_planes, find_beauty, plain_header
 from reage.job import Job
 from reage.plate import Plate, open_plate
@@ -65,12 +66,22 @@ class Shot:
         oiio.attribute("threads", 1)  # frames are decoded side by side
         self.plate: Plate = open_plate(job.plate, first_frame=job.first_frame, view=job.view)
         self._view = job.view
-        first = self.plate.read(self.plate.frames[0])
+        first = self._first_picture(job.on_error != "stop")
         part = first.parts[find_beauty(first, job.view).part]
         self.pixel_aspect = part.pixel_aspect
         self.display = part.display_window
         space = job.colorspace or default_space(first.format, plain_header(part), job.ocio)
         self.colour = Colour(space, job.ocio)
+
+    def _first_picture(self, patient: bool) -> Picture:
+        """The first frame; where it is damaged and `patient`, the first that can be read."""
+        fault: PlateError | None = None
+        for number in self.plate.frames if patient else self.plate.frames[:1]:
+            try:
+                return self.plate.read(number)
+            except PlateError as error:
+                fault = fault or error
+        raise fault or PlateError(f"{self.plate.name}: no frame can be read; check the plate")
 
     def frame(self, number: int) -> FrameView:
         """Decode one frame.

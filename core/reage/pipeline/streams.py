@@ -50,16 +50,21 @@ class Behind(Generic[Item, Result]):
         """Start a call; yields earlier ones that are done, waiting for the oldest when the queue is full."""
         self._waiting.append((item, self._pool.submit(call)))
         while self._waiting and (self._waiting[0][1].done() or len(self._waiting) > self._depth):
-            entry = self._waiting.popleft()
-            entry[1].exception()  # waits
-            yield entry
+            self._waiting[0][1].exception()  # waits
+            yield self._waiting.popleft()
 
     def drain(self) -> Iterator[tuple[Item, Future[Result]]]:
         """Wait for all that is left."""
         while self._waiting:
-            entry = self._waiting.popleft()
-            entry[1].exception()
-            yield entry
+            self._waiting[0][1].exception()
+            yield self._waiting.popleft()
+
+    def finished(self) -> Iterator[tuple[Item, Future[Result]]]:
+        """Calls that ended well and were not handed out: what an error that leaves the block leaves behind."""
+        while self._waiting:
+            item, future = self._waiting.popleft()
+            if future.done() and not future.cancelled() and future.exception() is None:
+                yield item, future
 
     def __enter__(self) -> Behind[Item, Result]:
         return self

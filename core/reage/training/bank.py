@@ -68,7 +68,7 @@ def _predictor() -> Any:
 
 
 def find_landmarks(picture: Image) -> Points:
-    """(68, 2) landmarks of a 512-pixel FFHQ-aligned uint8 RGB picture: a mean over jittered boxes, at twice its size."""
+    """(68, 2) landmarks of a 512-pixel FFHQ-aligned uint8 RGB picture: mean over jittered boxes, at twice its size."""
     import dlib
 
     large = np.ascontiguousarray(cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))

@@ -90,6 +90,7 @@ def film(pair: Tensor, mask: Tensor, size: int, rng: np.random.Generator) -> tup
         pair: (N, 2, 3, S, S), sRGB-encoded 0..1, source and target picture of one person.
         mask: (1, S, S), where a change may be learnt.
         size: side of the network's input.
+        rng: of the draw.
 
     Returns:
         input (N, 3, size, size) and change (N, 3, size, size).

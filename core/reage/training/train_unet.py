@@ -9,7 +9,6 @@ import argparse
 import copy
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -126,9 +125,9 @@ def train(pairs_folder: Path, out: Path, minutes: float, batch: int, widths: tup
             saved = spent
             state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
             torch.save({**state, "step": step, "spent": spent}, out / "state.tmp")
-            os.replace(out / "state.tmp", out / "state.pt")
+            (out / "state.tmp").replace(out / "state.pt")
             torch.save({"widths": list(widths), "state_dict": average.state_dict()}, out / "net.tmp")
-            os.replace(out / "net.tmp", out / "net.pt")
+            (out / "net.tmp").replace(out / "net.pt")
 
 
 def main() -> None:

@@ -1,0 +1,140 @@
+"""The figures of the evaluation, each a function of pictures, changes and landmarks.
+
+Changes are differences of encoded values (sRGB, 1.0 is white): (3, S, S). Weights are (S, S), 0..1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reage.faces.look import Look
+from reage.faces.shape import Shape, eye_distance, upright_box
+
+Change = NDArray[np.float32]  # (3, S, S)
+Weight = NDArray[np.float32]  # (S, S)
+
+MOVE = 0.06
+"""How far a box is moved and scaled, in its sides."""
+
+
+def moved_boxes(landmarks: Shape) -> Iterator[Shape]:
+    """Landmarks whose box is moved by MOVE in x and y and scaled by 1 ± MOVE: all eight signs.
+
+    Face models that take only a box from the landmarks then look at a box that is off by so much.
+    """
+    side, middle = upright_box(landmarks).side, landmarks.mean(0)
+    for x, y, scale in itertools.product((-MOVE, MOVE), (-MOVE, MOVE), (1.0 - MOVE, 1.0 + MOVE)):
+        yield middle + scale * (landmarks - middle) + side * np.array([x, y])
+
+
+def halved(look: Look, landmarks: Shape) -> tuple[Look, Shape]:
+    """A frame at half resolution, averaged two by two, and the landmarks in it (origin (0, 0) alone)."""
+    assert look.origin == (0.0, 0.0)
+    height, width = (n // 2 * 2 for n in look.pixels.shape[:2])
+    small = cv2.resize(look.pixels[:height, :width], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return Look(np.ascontiguousarray(small, np.uint8), pixel_aspect=look.pixel_aspect), landmarks * 0.5
+
+
+def landmark_shift(a: Shape, b: Shape) -> float:
+    """Mean distance of two sets of landmarks over the inter-ocular distance of the first."""
+    return float(np.hypot(*(a - b).T).mean()) / max(eye_distance(a), 1e-6)
+
+
+def rms(change: Change, weight: Weight) -> float:
+    """Root of the weighted mean square over channels; 0 where nothing has weight."""
+    total = float(weight.sum())
+    return float(np.sqrt((np.square(change).mean(0) * weight).sum() / total)) if total > 0.0 else 0.0
+
+
+def outside_share(plate: NDArray[np.float32], result: NDArray[np.float32], matte: NDArray[np.float32]) -> float:
+    """Share of the summed absolute difference of two (H, W, 3) pictures that lies where the matte is 0.
+
+    Not-a-number in both pictures is no difference.
+    """
+    with np.errstate(invalid="ignore"):
+        difference = np.where(plate.view(np.uint32) == result.view(np.uint32), 0.0, np.abs(result - plate)).sum(-1)
+    difference = np.nan_to_num(difference, nan=1.0, posinf=1.0)
+    total = float(difference.sum())
+    return float(difference[matte == 0.0].sum()) / total if total > 0.0 else 0.0
+
+
+def followed(change: Change, before: NDArray[np.uint8], now: NDArray[np.uint8]) -> Change:
+    """The change of an earlier picture where the flow from `now` says that it went; greys are (S, S)."""
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(now, before, None)
+    rows, columns = np.indices(now.shape, np.float32)
+    planes = [
+        cv2.remap(plane, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        for plane in change
+    ]
+    return np.asarray(planes, np.float32)
+
+
+def residual(
+    now: Change, before: Change, grey_now: NDArray[np.uint8], grey_before: NDArray[np.uint8], weight: Weight
+) -> tuple[float, float]:
+    """Unsteadiness between two neighbouring frames, both sampled on one grid.
+
+    Returns:
+        rms of the change less the followed earlier one, and rms of the change itself. Their ratio holds the flow's
+        own errors too, so it compares one change with another over the same frames and is no absolute.
+    """
+    return rms(now - followed(before, grey_before, grey_now), weight), rms(now, weight)
+
+
+def best_lag(
+    sample: Callable[[int, int], Change], frames: Sequence[int], weight: Weight, reach: int = 2
+) -> tuple[dict[int, float], float]:
+    """How many frames a change lies behind the face that it belongs to.
+
+    Args:
+        sample: (frame, at) to the change of a frame as the face of frame `at` would see it, on a grid bound to the
+            face.
+        frames: consecutive ones; the outer `reach` serve as neighbours alone.
+        weight: of the grid.
+        reach: largest lag.
+
+    Returns:
+        By lag, the rms of the changes about their mean in the face's coordinates as they were so many frames ago; and
+        the lag of the least, to a fraction by a parabola. A change that sticks to the face has it at 0, one that drags
+        behind at a positive lag.
+    """
+    inner = frames[reach:-reach]
+    spread: dict[int, float] = {}
+    for lag in range(-reach, reach + 1):
+        seen = np.stack([sample(frame, frame - lag) for frame in inner])
+        spread[lag] = float(np.sqrt(np.mean([rms(one, weight) ** 2 for one in seen - seen.mean(0)])))
+    least = min(spread, key=lambda lag: (spread[lag], abs(lag)))
+    if abs(least) == reach:
+        return spread, float(least)
+    left, middle, right = (spread[least + step] ** 2 for step in (-1, 0, 1))
+    bend = left - 2.0 * middle + right
+    return spread, least + (0.5 * (left - right) / bend if bend > 0.0 else 0.0)
+
+
+def spread_out(frames: Sequence[int], count: int) -> list[int]:
+    """Up to `count` of the frames, first and last among them, evenly."""
+    if len(frames) <= count:
+        return list(frames)
+    return [frames[round(i * (len(frames) - 1) / (count - 1))] for i in range(count)]
+
+
+def liveliest_run(motion: dict[int, float], length: int) -> list[int]:
+    """Of all runs of consecutive frames, `length` long where there are such, the one with the most motion.
+
+    Args:
+        motion: by frame, how far the face moved since the frame before.
+        length: frames.
+    """
+    runs: list[list[int]] = []
+    for frame in sorted(motion):
+        if runs and runs[-1][-1] == frame - 1:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    windows = [run[i : i + length] for run in runs for i in range(max(1, len(run) - length + 1))]
+    return max(windows, key=lambda run: (len(run), sum(motion[frame] for frame in run[1:])), default=[])
