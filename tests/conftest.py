@@ -21,11 +21,11 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def plate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Pattern of eight small EXR frames with a real face; `command.reage` may be called while it is there."""
+    """Pattern of six small EXR frames with a real face; `command.reage` may be called while it is there."""
     import command
 
     with command.nursery():
-        yield command.write_plate(tmp_path_factory.mktemp("plate"), 8)
+        yield command.write_plate(tmp_path_factory.mktemp("plate"), 6)
 
 
 @pytest.fixture(scope="session")

@@ -21,15 +21,15 @@ ROWS = (
     {"atomic", "curve", "naming", "sequence"},
     {"job", "tracks"},
     {"geometry", "colour", "device", "models", "exr", "ledger"},
-    {"images", "movies", "exemplars"},
+    {"images", "movies", "exemplars", "store", "download"},
     {"plate"},
     {"nets"},
     {"faces"},
     {"agers"},
     {"detect", "track", "smooth", "cuts", "align", "ageing", "matte", "steady", "composite"},
     {"pipeline"},
-    {"demo_plate", "doctor", "crop", "sheet", "farm", "worker"},
-    {"demo"},
+    {"demo_plate", "doctor", "crop", "sheet", "export", "farm", "worker"},
+    {"demo", "models_command"},
     {"__init__", "__main__"},
 )
 WITHOUT_TORCH = ("errors", "version", "records", "progress", "atomic", "curve", "sequence", "job", "tracks")

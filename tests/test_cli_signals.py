@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from command import Running, booked, contents, frames_in, reage, start, strays
 
+from reage.ledger import LOCK_PATIENCE
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals and fork")
 
 
@@ -48,14 +50,12 @@ def test_a_signal_during_the_analysis_ends_it_and_leaves_nothing(once: Path, pla
     assert running.end().code == 143 and list(tmp_path.iterdir()) == []
 
 
-def test_a_run_that_was_killed_again_and_again_ends_as_if_it_never_was(
-    once: Path, plate: str, tmp_path: Path
-) -> None:
+def test_a_run_that_was_killed_again_and_again_ends_as_if_it_never_was(once: Path, plate: str, tmp_path: Path) -> None:
     def temporary() -> object:
         return list(tmp_path.glob(".a.*.tmp.exr"))
 
     left_over = []
-    for attempt in range(4):
+    for attempt in range(3):
         running = begin(tmp_path, once, plate, tracks=False)
         before = len(frames_in(tmp_path))
         if attempt == 0:
@@ -73,7 +73,7 @@ def test_a_run_that_was_killed_again_and_again_ends_as_if_it_never_was(
     (tmp_path / "a.manifest.jsonl.lock").write_text(_mark_of(running.pid))
     started = time.monotonic()
     done = begin(tmp_path, once, plate, tracks=False).end()
-    assert done.code == 0 and time.monotonic() - started < 25.0, done.err
+    assert done.code == 0 and time.monotonic() - started < LOCK_PATIENCE, done.err
     assert contents(tmp_path) == contents(once) and booked(tmp_path) == booked(once)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in once.iterdir())
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reage import exemplars
+from reage.colour import decode_srgb
 from reage.errors import ModelError, RequestError
 from reage.exemplars import CANONICAL, FRAME_HEIGHT, FRAME_WIDTH, load_bank
 from reage.thin_plate import fit
@@ -107,8 +108,8 @@ def test_eyes_and_teeth_are_left_alone(ratio: torch.Tensor, part: slice) -> None
 
 def test_the_change_is_a_ratio_of_light_so_highlights_and_grain_stay(ratio: torch.Tensor) -> None:
     dim, bright = (exemplars.apply(grey(value), FACE, ratio) for value in (0.4, 0.8))
-    light = [exemplars._decode_srgb(picture) for picture in (dim, bright)]
-    gains = [light[0] / exemplars._decode_srgb(grey(0.4)), light[1] / exemplars._decode_srgb(grey(0.8))]
+    light = [decode_srgb(picture) for picture in (dim, bright)]
+    gains = [light[0] / decode_srgb(grey(0.4)), light[1] / decode_srgb(grey(0.8))]
     torch.testing.assert_close(gains[0], gains[1], rtol=1e-4, atol=1e-4)
 
 

@@ -18,14 +18,12 @@ import click
 from reage.errors import Interrupted, OutputError, ReageError, RequestError
 from reage.job import Job, dump_job, read_job_fields
 from reage.models_command import models
-from reage.progress import reporter
+from reage.progress import Reporter, reporter
 from reage.version import __version__
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNSET: Any = None
-_PIPE_CLOSED = 141
-"""What a shell says of a program that SIGPIPE ended."""
 
 
 def _options(*groups: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
@@ -273,16 +271,24 @@ def _report(events: Iterable[Mapping[str, Any]], kind: Any, log: str | None) -> 
         try:
             for event in events:
                 note(event)
-                shown.event(event)
+                _show(shown, event)
         except BaseException as error:
             end = _end_event(error)
             note(end | {"traceback": "".join(traceback.format_exception(error))})
-            if for_machines and not isinstance(error, BrokenPipeError):  # people read the last line
-                shown.event(end)
+            if for_machines:  # people read the last line
+                _show(shown, end)
             raise
         finally:
             if isinstance(events, Generator):  # lets it finish what is being written, and book it
                 events.close()
+
+
+def _show(shown: Reporter, event: Mapping[str, Any]) -> None:
+    try:
+        shown.event(event)
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        raise OutputError("standard output was closed before the end; frames that are done stay") from error
 
 
 @contextmanager
@@ -333,8 +339,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         _say(f"{error.format_message()}; see 'reage --help'")
         code = 2
-    except BrokenPipeError:
-        code = _PIPE_CLOSED
     except (Exception, Interrupted) as error:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # the end is near, and is told in one line
@@ -342,17 +346,8 @@ def main() -> NoReturn:
             traceback.print_exception(error)
         code, line = _verdict(error)
         _say(line)
-    sys.exit(_flushed(code))
-
-
-def _flushed(code: int) -> int:
-    """The exit code, once all was said; whoever closed standard output early gets no complaint from the interpreter."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
-    return code
+    sys.stdout.flush()
+    sys.exit(code)
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,8 @@
-"""Re-age pictures that are aligned crops already (FFHQ's convention): no detection, no matte, the model's answer."""
+"""Re-age pictures that are aligned crops already (FFHQ's convention), without detection.
+
+As on a plate, the change shows inside the matte of the face. In mode "replace" there is none: the whole crop is what
+the model answers.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,12 @@ from reage.colour import shoulder
 from reage.errors import OutputError, PlateError, RequestError, SomeFramesFailed
 from reage.faces.age import apparent_age
 from reage.faces.landmarks import locate_aligned, predictor
+from reage.faces.shape import yaw
 from reage.images import format_of, write_picture
 from reage.job import Job
 from reage.models import LANDMARKS_68
 from reage.naming import named_all
-from reage.pipeline.analysis import face_look, luma_at, settle_exposure, settle_look
+from reage.pipeline.analysis import face_look, luma_at, matte_on_crop, settle_exposure, settle_look
 from reage.pipeline.outputs import recoloured_picture, refuse_foreign
 from reage.pipeline.shot import FrameView, Shot
 from reage.sequence import refuse_plate_overwrite
@@ -45,6 +50,7 @@ class Crop:
     code: Tensor  # (3, S, S) sRGB-encoded, unbounded
     sight: Tensor  # (3, S, S) what networks see of it, 0..1
     landmarks: Tensor  # (68, 2) crop pixels
+    matte: Tensor  # (1, S, S), or (1, 1, 1) of 1 where the whole crop may change
     exposure: float  # stops
     source_age: float
     look: Look
@@ -127,6 +133,8 @@ def _opened(job: Job, source: Path, ager: Ager) -> Crop:
         PlateError: it cannot be read.
         RequestError: it is not square, or too small.
     """
+    if not source.is_file():
+        raise PlateError(f"{source}: there is no such picture; check the path")
     shot = Shot(job.model_copy(update={"plate": str(source)}))
     view = shot.frame(shot.plate.frames[0])
     side, height = view.window.width, view.window.height
@@ -144,8 +152,11 @@ def _opened(job: Job, source: Path, ager: Ager) -> Crop:
     sight, landmarks = sight.clamp(0.0, 1.0), torch.from_numpy(points).float()
     settled = job.source_age
     years = round(apparent_age(face_look(shot, view, exposure), points), 1) if settled == "auto" else float(settled)
-    look = settle_look(ager, [sight], [landmarks], [torch.ones(1, 1, 1)], years, job.exemplar)
-    return Crop(shot, view, code, sight, landmarks, exposure, years, look)
+    shape = torch.ones(1, 1, 1)
+    if job.mode == "change":
+        shape = matte_on_crop(points / side, yaw(points), side, torch.device("cpu"))
+    look = settle_look(ager, [sight], [landmarks], [shape], years, job.exemplar)
+    return Crop(shot, view, code, sight, landmarks, shape, exposure, years, look)
 
 
 def _exposure(shot: Shot, view: FrameView, points: NDArray[np.float64]) -> float:
@@ -161,13 +172,14 @@ def _write(job: Job, crop: Crop, ager: Ager, asked: float, path: Path) -> None:
     target = torch.tensor([clamped(ager, asked)], dtype=torch.float32)
     with torch.inference_mode():
         change = age(ager, crop.sight[None], crop.source_age, target, crop.landmarks[None], crop.look, job.mode)[0]
-    delta = crop.shot.colour.plate_change(crop.code, change.float().cpu(), crop.exposure)
+    shown = crop.matte.permute(1, 2, 0).numpy()
+    delta = shown * crop.shot.colour.plate_change(crop.code, change.float().cpu(), crop.exposure)
     if crop.view.alpha is not None:
         delta = delta * crop.view.alpha[..., None]
     with np.errstate(invalid="ignore", over="ignore"):
         colour = crop.view.colour + np.float32(job.strength) * delta
     finite = np.isfinite(crop.view.colour).all(-1) & np.isfinite(colour).all(-1)
-    touched = np.asarray(finite & (job.strength != 0.0), np.bool_)
+    touched = np.asarray(finite & (shown[..., 0] > 0.0) & (job.strength != 0.0), np.bool_)
     texts = _texts(job, ager, asked, crop.source_age)
     picture = recoloured_picture(crop.view, colour, touched, format_of(path), crop.shot.colour, texts)
     write_picture(path, picture, job.compression)

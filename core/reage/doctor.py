@@ -172,7 +172,8 @@ def _ocio(config: str | None) -> Iterator[Check]:
 def _embedded() -> Iterator[Check]:
     name = "embedded model"
     try:
-        from reage.agers import EMBEDDED, load_ager
+        from reage.agers import load_ager
+        from reage.store import EMBEDDED
 
         facts = load_ager(EMBEDDED, "cpu").facts
     except (ReageError, ImportError, OSError) as error:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from reage.colour import decode_srgb, encode_srgb
 from reage.errors import ModelError, RequestError
 from reage.thin_plate import Points, fit
 
@@ -421,17 +422,5 @@ def apply(
         pairs = zip(crop, np.asarray(landmarks), strict=True)
         return torch.stack([apply(one, points, ratio, gain, yaw, detail) for one, points in pairs])
     log_ratio = gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, yaw, detail).to(crop.device)
-    aged = _encode_srgb(_decode_srgb(crop) * log_ratio.exp())
+    aged = encode_srgb(decode_srgb(crop) * log_ratio.exp())
     return torch.where(log_ratio == 0.0, crop, aged)
-
-
-def _decode_srgb(code: Tensor) -> Tensor:
-    """Decode sRGB (IEC 61966-2-1) to linear light, mirrored below zero."""
-    size = code.abs()
-    return code.sign() * torch.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055).pow(2.4))
-
-
-def _encode_srgb(light: Tensor) -> Tensor:
-    """Encode linear light as sRGB, mirrored below zero."""
-    size = light.abs()
-    return light.sign() * torch.where(size <= 0.0031308, 12.92 * size, 1.055 * size.pow(1.0 / 2.4) - 0.055)

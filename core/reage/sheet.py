@@ -83,7 +83,8 @@ def sheet(job: Job, output: Path, frame: int | None = None) -> Iterator[Event]:
     texts = metadata(scene, 0, number, "", strictest_licence(scene))
     texts["reage/age"] = " ".join(f"{age:g}" for age in _ages(job))
     write_picture(output, _picture(laid_out(_tiles(scene, rendered), _labels(scene, number)), format, texts))
-    yield {"event": "frame", "frame": number, "state": "aged" if scene.faces(number) else "no-face", "path": str(output)}
+    state = "aged" if scene.faces(number) else "no-face"
+    yield {"event": "frame", "frame": number, "state": state, "path": str(output)}
     yield {"event": "done", "frame": number, "outputs": [str(output)]}
 
 

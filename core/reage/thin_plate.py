@@ -50,6 +50,7 @@ def fit(a: Points, b: Points, stiffness: NDArray[np.float64], unit: float) -> Th
 
 def _radial(points: Points, centres: Points) -> NDArray[np.float64]:
     """r^2 log r of every point to every centre: (M, N)."""
-    square = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(2)
-    answer: NDArray[np.float64] = 0.5 * square * np.log(np.maximum(square, 1e-300))
+    square = (points**2).sum(1)[:, None] + (centres**2).sum(1)[None, :] - 2.0 * points @ centres.T
+    square = np.maximum(square, 1e-30)
+    answer: NDArray[np.float64] = 0.5 * square * np.log(square)
     return answer

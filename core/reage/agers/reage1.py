@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reage import exemplars
-from reage.agers.base import Age, ModelFacts
+from reage.agers.base import Age, ModelFacts, each_age
 from reage.agers.base import Look as PersonLook
 from reage.colour import decode_srgb
 from reage.errors import ModelError, RequestError
@@ -105,7 +105,7 @@ class Reage1:
         if source_age is None:
             raise RequestError("reage-1 needs a source age; give --source-age or let it be estimated")
         n, look = crops.shape[0], look or {}
-        source, target = _each(source_age, n), _each(target_age, n)
+        source, target = each_age(source_age, crops).cpu(), each_age(target_age, crops).cpu()
         asked = torch.tensor([answering(look, float(s), float(t)) for s, t in zip(source, target, strict=True)])
         points = _on_crops(crops) if landmarks is None else landmarks.double().cpu().numpy()
         if "exemplar" not in look:
@@ -147,7 +147,9 @@ class Reage1:
         """The exemplar's ageing for a wish; kept, since most shots ask for one age throughout."""
         key = name, source, asked, skin
         if self._last is None or self._last[0] != key:
-            self._last = key, self._bank[name].ratio(source, asked, skin).to(self._device)
+            ratio = self._bank[name].ratio(source, asked, skin)
+            luma = (ratio * torch.from_numpy(exemplars.LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+            self._last = key, (luma + KEPT_COLOUR * (ratio - luma)).to(self._device)
         return self._last[1]
 
 
@@ -244,14 +246,6 @@ def creases(crop: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
 def _grey(crop: Tensor) -> NDArray[np.float32]:
     """Luma of a crop: (S, S)."""
     return np.asarray((crop * crop.new_tensor(LUMA).view(3, 1, 1)).sum(0).cpu().numpy(), np.float32)
-
-
-def _each(age: Age, n: int) -> Tensor:
-    """(n,) float32."""
-    ages = torch.as_tensor(age, dtype=torch.float32).cpu().reshape(-1)
-    if ages.numel() not in (1, n):
-        raise RequestError(f"{ages.numel()} ages for {n} crops; give one, or one for each")
-    return ages.expand(n) if ages.numel() == 1 else ages
 
 
 def _on_crops(crops: Tensor) -> NDArray[np.float64]:

@@ -262,7 +262,7 @@ def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, 
         if crop is not None:
             crops.append(crop)
             points.append(torch.from_numpy(on_crop(face, person.crop)).float())
-            mattes.append(_matte_on(face, person.crop, device))
+            mattes.append(matte_on_crop(on_crop(face, 1.0), face.yaw, person.crop, device))
     if not crops:
         return {"model": ager.facts.sha256}
     return settle_look(ager, crops, points, mattes, person.source_age, job.exemplar)
@@ -309,8 +309,9 @@ def settle_look(
     return {**look, "apparent": own, "response": [list(pair) for pair in response]}
 
 
-def _matte_on(face: FaceAt, size: int, device: torch.device) -> Tensor:
-    drawn = torch.from_numpy(matte.draw(on_crop(face, 1.0), face.yaw).face)[None, None].to(device)
+def matte_on_crop(landmarks: NDArray[np.float64], yaw: float, size: int, device: torch.device) -> Tensor:
+    """The matte over an aligned crop, (1, size, size), from landmarks in units of the crop's side."""
+    drawn = torch.from_numpy(matte.draw(landmarks, yaw).face)[None, None].to(device)
     return torch.nn.functional.interpolate(drawn, size=(size, size), mode="bilinear", align_corners=False)[0]
 
 

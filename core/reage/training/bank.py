@@ -45,7 +45,7 @@ SPECKLE = 0.6
 """Share of the fine band's speckle that is kept, so that skin stays skin."""
 USUAL_DEPTH, WEAKEST, STRONGEST = 0.11, 0.75, 1.4
 """Standard deviation of the oldest picture's fine band that counts as usual, and how far others are brought to it."""
-JPEG_QUALITY = 92
+JPEG_QUALITY = 97
 
 
 @dataclass(frozen=True)
