@@ -154,6 +154,15 @@ def test_an_output_that_cannot_be_is_a_wrong_request(once: Path, plate: str, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dpx_plate_has_to_be_told_its_space(tmp_path: Path) -> None:
+    import OpenImageIO as oiio
+
+    oiio.ImageBuf(np.full((20, 30, 3), 0.4, np.float32)).write(str(tmp_path / "p.0001.dpx"), "uint16")
+    done = reage("run", tmp_path / "p.%04d.dpx", "-o", tmp_path / "a.%04d.dpx", "--age", 70)
+    refused(done, 2, "--colorspace")
+    assert [path.name for path in tmp_path.iterdir()] == ["p.0001.dpx"]
+
+
 def test_what_is_missing_ends_with_3(once: Path, plate: str, tmp_path: Path) -> None:
     out = ("-o", tmp_path / "a.%04d.exr", "--age", 70)
     refused(reage("run", tmp_path / "no.%04d.exr", *out), 3, "no.%04d.exr", "check")

@@ -187,7 +187,18 @@ def demo(output: str, **given: Any) -> None:
     """Re-age the bundled shot; writes EXRs, a side-by-side movie and a contact sheet."""
     from reage.demo import demo as run_demo
 
-    _report(run_demo(Path(output)), given.get("progress") or "auto", given.get("log"))
+    kind = given.get("progress") or "auto"
+    made: dict[str, Any] = {}
+
+    def watched() -> Iterator[Mapping[str, Any]]:
+        for event in run_demo(Path(output)):
+            made.update(event.get("paths", {}))
+            yield event
+
+    _report(watched(), kind, given.get("log"))
+    if kind not in ("json", "openjd"):
+        for name, path in made.items():
+            click.echo(f"{name}: {path if isinstance(path, str) else ', '.join(path)}")
 
 
 @cli.command()
