@@ -31,7 +31,7 @@ from reage.exemplars import BANK
 from reage.faces.age import apparent_age
 from reage.faces.identity import describe, distance
 from reage.faces.landmarks import locate, predictor
-from reage.faces.look import Look, to_flat
+from reage.faces.look import Look, to_flat, to_plate
 from reage.faces.shape import Shape, ffhq_quad, upright_box
 from reage.images import colour_planes, convert, find_beauty, read_metadata, read_picture
 from reage.job import Job
@@ -54,7 +54,7 @@ RUN = 24
 """Consecutive frames on which steadiness and lag are measured."""
 SAME = 4
 """Frames on which the target is the source age."""
-RECIPE = 1
+RECIPE = 2
 """To be raised with any change of what is measured, so that kept figures are measured again."""
 
 CROP = 512
@@ -77,6 +77,7 @@ TABLE = {
     "same age, rms %": "same",
     "steadier by": "steadier",
     "lag": "lag",
+    "steadying's lag": "steadying_lag",
 }
 """Columns of the table, and the figures in them."""
 PERCENT = {"landmarks", "landmarks_noise", "landmarks_once", "landmarks_once_noise", "same"}
@@ -315,29 +316,41 @@ def steadiness(case: Case, person: Person, age: float) -> Figures:
     }
 
 
-def lag(case: Case, person: Person, age: float) -> Figures:
-    """How far the change lies behind the landmarks, found anew in every frame and not smoothed."""
+def lags(case: Case, person: Person, age: float) -> Figures:
+    """How far the change lies behind the landmarks, and the steadied change behind the unsteadied one, in frames.
+
+    The landmarks are found anew in every frame and not smoothed. A lag is left out where motion is too little for it.
+    """
     frames = case.run_of(person)
-    if len(frames) < 8:
+    if len(frames) <= 2 * measures.LAGS + 2:
         return {}
-    quads, eyes = {}, []
-    for frame in frames:
-        sight, face = case.plate(frame), person.frames[frame]
-        look, points = case.flat(sight, face.landmark_array())
-        found = locate(look, upright_box(points), predictor()).landmarks
-        flat = found + to_flat(np.array([sight.window.x, sight.window.y], np.float64), case.shot.pixel_aspect)
-        quads[frame] = ffhq_quad(flat) / np.array([case.shot.pixel_aspect, 1.0])
-        eyes.append(quads[frame].mean(0) / side_of(quads[frame]))
-    kept: dict[int, dict[int, NDArray[np.float32]]] = {}
-    for frame in frames:
-        sight = case.result(frame, "aged", age)
-        near = [at for at in frames if abs(at - frame) <= 2]
-        kept[frame] = {at: change_of(sight, quads[at], LAG_SIDE) for at in near}
+    quads = {frame: _fresh_quad(case, person, frame) for frame in frames}
+    kept: dict[str, dict[tuple[int, int], NDArray[np.float32]]] = {"aged": {}, "unsteady": {}}
+    for kind, samples in kept.items():
+        for frame in frames:
+            sight = case.result(frame, kind, age)
+            near = [at for at in frames if abs(at - frame) <= measures.LAGS]
+            samples |= {(frame, at): change_of(sight, quads[at], LAG_SIDE) for at in near}
     middle = frames[len(frames) // 2]
-    weight = matte_of(case.result(middle, "aged", age), person.frames[middle].quad_array(), LAG_SIDE)
-    spread, best = measures.best_lag(lambda frame, at: kept[frame][at], frames, weight)
-    motion = float(np.mean(np.hypot(*np.diff(eyes, axis=0).T)))
-    return {"lag": best, "motion": motion} | {f"spread{step:+d}": value for step, value in spread.items()}
+    weight = matte_of(case.result(middle, "aged", age), quads[middle], LAG_SIDE)
+    aged, unsteady = kept["aged"], kept["unsteady"]
+    spread = measures.wander(lambda frame, at: aged[frame, at], frames, weight)
+    apart = measures.unlikeness(lambda frame: aged[frame, frame], lambda f, at: unsteady[f, at], frames, weight)
+    places = np.stack([quads[frame].mean(0) / side_of(quads[frame]) for frame in frames])
+    told = {"lag": measures.least_lag(spread), "steadying_lag": measures.least_lag(apart)}
+    answer = {name: value for name, value in told.items() if value is not None}
+    answer |= {f"wander{step:+d}": value for step, value in spread.items()}
+    answer |= {f"unlikeness{step:+d}": value for step, value in apart.items()}
+    return answer | {"motion": float(np.mean(np.hypot(*np.diff(places, axis=0).T)))}
+
+
+def _fresh_quad(case: Case, person: Person, frame: int) -> NDArray[np.float64]:
+    """The quad of landmarks found in this frame alone."""
+    sight, face = case.plate(frame), person.frames[frame]
+    look, points = case.flat(sight, face.landmark_array())
+    found = locate(look, upright_box(points), predictor()).landmarks
+    corner = np.array([sight.window.x, sight.window.y], np.float64)
+    return np.asarray(to_plate(ffhq_quad(found), case.shot.pixel_aspect) + corner, np.float64)
 
 
 def measure(case: Case) -> dict[str, Any]:
@@ -351,7 +364,7 @@ def measure(case: Case) -> dict[str, Any]:
         by_age: dict[str, Figures] = {}
         for age in case.ages:
             figures = averaged(answers[age] for answers in frames.values())
-            figures |= same_age(case, person) | steadiness(case, person, age) | lag(case, person, age)
+            figures |= same_age(case, person) | steadiness(case, person, age) | lags(case, person, age)
             by_age[f"{age:g}"] = {name: round(float(value), 5) for name, value in figures.items()}
         people[str(person.id)] = {
             "source_age": person.source_age,

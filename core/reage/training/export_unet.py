@@ -1,4 +1,4 @@
-"""Write a trained U-Net as the package's weights: safetensors, fp16, with its shape in the header.
+"""Write a trained U-Net as the package's weights: safetensors, fp16, with its shape in the header, and its sha256.
 
 python -m reage.training.export_unet RUN/net.pt core/reage/data/reage-1.safetensors
 """
@@ -6,6 +6,7 @@ python -m reage.training.export_unet RUN/net.pt core/reage/data/reage-1.safetens
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def export(source: Path, target: Path) -> None:
     }
     facts = {"family": "age-unet", "widths": trained["widths"]}
     save_file({name: value.contiguous() for name, value in state.items()}, target, {"reage": json.dumps(facts)})
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    target.with_suffix(".sha256").write_text(f"{digest}  {target.name}\n", encoding="ascii")
 
 
 def main() -> None:

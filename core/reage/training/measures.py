@@ -21,6 +21,11 @@ Weight = NDArray[np.float32]  # (S, S)
 MOVE = 0.06
 """How far a box is moved and scaled, in its sides."""
 
+LAGS = 2
+"""Largest lag that is looked for, in frames."""
+CLEAR = 1.05
+"""How much larger both neighbours of a least value are where it means something."""
+
 
 def moved_boxes(landmarks: Shape) -> Iterator[Shape]:
     """Landmarks whose box is moved by MOVE in x and y and scaled by 1 ± MOVE: all eight signs.
@@ -86,34 +91,64 @@ def residual(
     return rms(now - followed(before, grey_before, grey_now), weight), rms(now, weight)
 
 
-def best_lag(
-    sample: Callable[[int, int], Change], frames: Sequence[int], weight: Weight, reach: int = 2
-) -> tuple[dict[int, float], float]:
-    """How many frames a change lies behind the face that it belongs to.
+def wander(
+    sample: Callable[[int, int], Change], frames: Sequence[int], weight: Weight, reach: int = LAGS
+) -> dict[int, float]:
+    """By lag, how much a change wanders on a face, if it belonged to the face of so many frames ago.
 
     Args:
-        sample: (frame, at) to the change of a frame as the face of frame `at` would see it, on a grid bound to the
-            face.
+        sample: (frame, at) to the change of a frame on the grid that is bound to the face of frame `at`.
         frames: consecutive ones; the outer `reach` serve as neighbours alone.
         weight: of the grid.
         reach: largest lag.
 
     Returns:
-        By lag, the rms of the changes about their mean in the face's coordinates as they were so many frames ago; and
-        the lag of the least, to a fraction by a parabola. A change that sticks to the face has it at 0, one that drags
-        behind at a positive lag.
+        rms of the changes about their mean in the face's coordinates. A change that sticks to the face has its least
+        at 0, one that drags behind at a positive lag.
     """
-    inner = frames[reach:-reach]
     spread: dict[int, float] = {}
     for lag in range(-reach, reach + 1):
-        seen = np.stack([sample(frame, frame - lag) for frame in inner])
+        seen = np.stack([sample(frame, frame - lag) for frame in frames[reach:-reach]])
         spread[lag] = float(np.sqrt(np.mean([rms(one, weight) ** 2 for one in seen - seen.mean(0)])))
-    least = min(spread, key=lambda lag: (spread[lag], abs(lag)))
-    if abs(least) == reach:
-        return spread, float(least)
-    left, middle, right = (spread[least + step] ** 2 for step in (-1, 0, 1))
-    bend = left - 2.0 * middle + right
-    return spread, least + (0.5 * (left - right) / bend if bend > 0.0 else 0.0)
+    return spread
+
+
+def unlikeness(
+    steadied: Callable[[int], Change],
+    raw: Callable[[int, int], Change],
+    frames: Sequence[int],
+    weight: Weight,
+    reach: int = LAGS,
+) -> dict[int, float]:
+    """By lag, the rms difference of the steadied change and the raw one of so many frames ago.
+
+    Args:
+        steadied: of a frame, on a grid that is fixed to the plate there.
+        raw: (frame, at) to the unsteadied change of a frame, on the grid of frame `at`.
+        frames: consecutive ones; the outer `reach` serve as neighbours alone.
+        weight: of the grid.
+        reach: largest lag.
+    """
+    inner = frames[reach:-reach]
+    return {
+        lag: float(np.sqrt(np.mean([rms(steadied(f) - raw(f - lag, f), weight) ** 2 for f in inner])))
+        for lag in range(-reach, reach + 1)
+    }
+
+
+def least_lag(by_lag: dict[int, float]) -> float | None:
+    """The lag of the least value, to a fraction by a parabola; None where its neighbours are hardly larger.
+
+    Without motion all lags are alike, and a least one would mean nothing.
+    """
+    least = min(by_lag, key=lambda lag: (by_lag[lag], abs(lag)))
+    near = [by_lag.get(least + step) for step in (-1, 1)]
+    if any((value is not None and value < CLEAR * by_lag[least]) or value == 0.0 for value in near):
+        return None
+    if None in near:
+        return float(least)
+    left, middle, right = (by_lag[least + step] ** 2 for step in (-1, 0, 1))
+    return least + 0.5 * (left - right) / (left - 2.0 * middle + right)
 
 
 def spread_out(frames: Sequence[int], count: int) -> list[int]:
