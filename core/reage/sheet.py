@@ -16,10 +16,11 @@ from reage.composite import side_of
 from reage.errors import OutputError, RequestError
 from reage.images import on_display, write_picture
 from reage.job import Job
-from reage.pipeline import frame_in_memory, strictest_licence
+from reage.pipeline import frame_in_memory
 from reage.pipeline.outputs import full_colour, metadata, refuse_foreign
 from reage.pipeline.rendering import Rendered
 from reage.pipeline.scene import Scene
+from reage.pipeline.work import strictest_licence
 from reage.plate import open_plate
 from reage.records import Part, Picture, Window
 from reage.sequence import refuse_plate_overwrite
