@@ -88,3 +88,17 @@ def test_a_flipped_bit_in_the_weights_is_noticed(tmp_path: Path, monkeypatch: py
     with pytest.raises(ModelError, match="released"):
         reage1._network()
     reage1._network.cache_clear()
+
+
+def test_a_changed_picture_of_the_bank_or_another_recipe_is_another_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(reage1.exemplars.BANK, tmp_path / "bank")
+    monkeypatch.setattr(reage1.exemplars, "BANK", tmp_path / "bank")
+    before = reage1._identity("w")
+    assert before == reage1._identity("w") != reage1._identity("v")
+    picture = next(file for file in sorted((tmp_path / "bank").glob("*.jpg")) if ".thumb" not in file.name)
+    picture.write_bytes(picture.read_bytes() + b"\0")
+    after = reage1._identity("w")
+    monkeypatch.setattr(reage1, "RECIPE", "another")
+    assert len({before, after, reage1._identity("w")}) == 3

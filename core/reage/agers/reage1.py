@@ -12,6 +12,7 @@ target is looked up in it backwards, so that "70" reads as 70.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,9 @@ from reage.models import sha256_of
 from reage.nets.age_unet import AgeUNet, folded
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "reage-1.safetensors"
+RECIPE = "1"
+"""To be raised with any change of what this module or `reage.exemplars` computes, so that older frames are redone."""
+
 NETWORK_SIDE = 256
 """The U-Net was trained at this size and always runs at it; its change is smooth and enlarges well."""
 
@@ -83,11 +87,10 @@ class Reage1:
         self._net = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bank = exemplars.load_bank()
         self._last: tuple[tuple[Any, ...], Tensor] | None = None
-        bank = sha256_of(exemplars.BANK / "bank.json")
         self.facts = ModelFacts(
             name="reage-1",
             family="reage",
-            sha256=f"{digest[:32]}{bank[:32]}",
+            sha256=_identity(digest),
             licence=LICENCE,
             ages=TRAINED,
             clamps=True,
@@ -258,6 +261,13 @@ def _on_crops(crops: Tensor) -> NDArray[np.float64]:
     pictures = (crops.clamp(0.0, 1.0) * 255.0).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     model = predictor()
     return np.stack([locate_aligned(one, model) for one in pictures])
+
+
+def _identity(weights: str) -> str:
+    """Hash of all that makes the model: recipe, weights, and every file of the bank (thumbnails are only looked at)."""
+    files = sorted(file for file in exemplars.BANK.iterdir() if not file.name.endswith(".thumb.jpg"))
+    told = [RECIPE, weights, *(f"{file.name} {sha256_of(file)}" for file in files)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 @lru_cache(1)
