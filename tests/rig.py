@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import reage.pipeline
-from reage.agers.base import ModelFacts
+from reage.agers.base import AgeCodes, ModelFacts
 from reage.align import ffhq_quad
 from reage.tracks import FaceAt, Person, PlateFacts, Tracks, save_tracks
 
@@ -103,5 +103,24 @@ class SmallAger:
         return {}
 
 
-def use_small_ager(monkeypatch: Any) -> None:
-    monkeypatch.setattr(reage.pipeline, "load_ager", lambda *_: SmallAger())
+class SmallCodedAger(SmallAger):
+    """A model that goes through a code, as SAM does: it paints 16 pixels wide, with an error of its own, and boils."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts = ModelFacts("coded", "small", "c0" * 32, "a test's own", (0.0, 120.0), False, True, True, False)
+        self.error = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(2)) * 0.2
+        self.pattern = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(3)) * 0.3
+
+    def encode(self, crops: Tensor, source_age: Any, target_age: Any) -> AgeCodes:
+        mean = crops.mean((1, 2, 3))[:, None, None]
+        boil = 1.0 + 0.5 * torch.sin(1e5 * mean)  # the grain alone makes it another number
+        years = torch.as_tensor(target_age, dtype=torch.float32).reshape(-1, 1, 1) - float(source_age)
+        return AgeCodes(mean, years / 40.0 * boil)
+
+    def paint(self, codes: Tensor) -> Tensor:
+        return codes[..., None] * self.pattern + self.error
+
+
+def use_small_ager(monkeypatch: Any, kind: type[SmallAger] = SmallAger) -> None:
+    monkeypatch.setattr(reage.pipeline, "load_ager", lambda *_: kind())

@@ -28,7 +28,8 @@ class Curve:
             return self.keys[-1][1]
         (f0, a0), (f1, a1) = self.keys[right - 1], self.keys[right]
         part = (frame - f0) / (f1 - f0)
-        return a0 * (1.0 - part) + a1 * part
+        # From the nearer key: exact at both, and between keys that are equal, since a frame's hash is made of it.
+        return a0 + (a1 - a0) * part if part < 0.5 else a1 - (a1 - a0) * (1.0 - part)
 
     def __str__(self) -> str:
         if len(self.keys) == 1:

@@ -31,8 +31,7 @@ from reage.faces.look import to_flat
 from reage.job import Job
 from reage.ledger import digest_of
 from reage.models import LANDMARKS_68, sha256_of, verified
-from reage.pipeline.rendering import on_crop
-from reage.pipeline.shot import FrameView, Shot
+from reage.pipeline.shot import FrameView, Shot, on_crop
 from reage.pipeline.streams import Ahead
 from reage.records import Detection
 from reage.sequence import format_range

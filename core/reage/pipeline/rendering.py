@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from reage import geometry, matte
-from reage.ageing import age
+from reage import matte
 from reage.composite import Layers, composite, low_band, matte_on_plate, merge, side_of
 from reage.errors import ReageError
+from reage.pipeline.aged import aged_crops
 from reage.pipeline.scene import Scene
-from reage.pipeline.shot import FrameView
+from reage.pipeline.shot import FrameView, on_crop
 from reage.pipeline.streams import Ahead
 from reage.records import Window
-from reage.steady import AgedCrop, flow_picture, steady
+from reage.steady import steady
 from reage.tracks import FaceAt, Person
 
 
@@ -40,7 +39,6 @@ class Rendered:
 class _Kept:
     """What neighbours still need."""
 
-    aged: dict[tuple[int, int], AgedCrop] = field(default_factory=dict)  # by person and frame
     views: dict[int, FrameView] = field(default_factory=dict)
     faults: dict[int, ReageError] = field(default_factory=dict)
 
@@ -54,6 +52,7 @@ class Renderer:
         self._scene = scene
         self._device = device
         self._holdouts = holdouts
+        self._crops = aged_crops(scene, device)
 
     def frames(self, numbers: Sequence[int]) -> Iterator[tuple[int, Rendered | ReageError]]:
         """Render frames, or say what kept one from being rendered.
@@ -86,58 +85,17 @@ class Renderer:
                 views[number] = decoder.get(number)
             except ReageError as fault:
                 kept.faults[number] = fault
-        for person in self._scene.persons:
-            self._age_person(person, views, kept)
+        kept.faults.update(self._crops.take(views))
         kept.views.update({number: view for number, view in views.items() if number in todo})
-
-    def _age_person(self, person: Person, views: Mapping[int, FrameView], kept: _Kept) -> None:
-        scene = self._scene
-        codes: dict[int, Tensor] = {}
-        for number, view in views.items():
-            if number in person.frames and any(person is p for p, _ in scene.faces(number)):
-                face = person.frames[number]
-                code = scene.shot.crop(view, face, person.crop, scene.tracks.exposure, self._device)
-                if code is not None:
-                    codes[number] = code
-        if not codes:
-            return
-        try:
-            changes = [self._change(person, codes, output) for output in range(len(scene.targets))]
-        except ReageError as fault:
-            kept.faults.update(dict.fromkeys(codes, fault))
-            return
-        for number, code in codes.items():
-            change = torch.cat([by_frame[number] for by_frame in changes])
-            kept.aged[person.id, number] = AgedCrop(number, code, change, flow_picture(code))
-
-    def _change(self, person: Person, codes: Mapping[int, Tensor], output: int) -> dict[int, Tensor]:
-        """The change of a person's crops in one output, batches padded to one size."""
-        scene = self._scene
-        ages = {number: scene.target_age(output, person, number) for number in codes}
-        wanted = {number: years for number, years in ages.items() if years is not None}
-        none = {number: torch.zeros_like(codes[number]) for number in codes.keys() - wanted.keys()}
-        if not wanted:
-            return none
-        numbers = sorted(wanted)
-        padded = numbers + [numbers[-1]] * (scene.job.batch - len(numbers))
-        landmarks = np.stack([on_crop(person.frames[n], person.crop) for n in padded])
-        with torch.inference_mode():
-            changes = age(
-                scene.ager,
-                torch.stack([codes[n] for n in padded]),
-                scene.source_age(person),
-                torch.tensor([wanted[n] for n in padded], dtype=torch.float32),
-                torch.from_numpy(landmarks).float(),
-                scene.looks[person.id],
-                scene.job.mode,
-            )
-        return none | dict(zip(numbers, changes, strict=False))
 
     def _finish(self, number: int, kept: _Kept, started: float) -> Rendered | ReageError:
         if number in kept.faults:
             return kept.faults[number]
         view = kept.views[number]
-        faces = [self._face_layers(view, person, face, kept) for person, face in self._scene.faces(number)]
+        try:
+            faces = [self._face_layers(view, person, face) for person, face in self._scene.faces(number)]
+        except ReageError as fault:
+            return fault
         layers = []
         for output in range(len(self._scene.targets)):
             there = [by_output[output] for by_output in faces if by_output is not None]
@@ -145,15 +103,14 @@ class Renderer:
             layers.append(merge(found, _around([face.window for face in found])) if found else None)
         return Rendered(view, layers, time.perf_counter() - started)
 
-    def _face_layers(self, view: FrameView, person: Person, face: FaceAt, kept: _Kept) -> list[Layers | None] | None:
+    def _face_layers(self, view: FrameView, person: Person, face: FaceAt) -> list[Layers | None] | None:
         """Layers of one face, one an output (None where that output leaves the face alone)."""
         scene = self._scene
-        own = kept.aged.get((person.id, view.number))
+        own = self._crops.of(person, view.number)
         if own is None:
             return None
-        around = scene.neighbours(person, view.number)
-        others = [kept.aged[person.id, n] for n in around if (person.id, n) in kept.aged]
-        changes = torch.split(steady(own, others, scene.job.smooth), 3)
+        around = [self._crops.of(person, n) for n in scene.neighbours(person, view.number, scene.job.smooth)]
+        changes = torch.split(steady(own, [crop for crop in around if crop is not None], scene.job.smooth), 3)
         quad = face.quad_array()
         shapes = matte.draw(on_crop(face, 1.0), face.yaw)
         result: list[Layers | None] = []
@@ -173,15 +130,7 @@ class Renderer:
     def _forget(self, number: int, kept: _Kept) -> None:
         """Drop what no later frame can need."""
         kept.views.pop(number, None)
-        oldest = number - self._scene.job.smooth
-        for key in [key for key in kept.aged if key[1] < oldest]:
-            del kept.aged[key]
-
-
-def on_crop(face: FaceAt, size: float) -> np.ndarray:
-    """Landmarks in crop pixels of a crop of a given side: (68, 2) float64."""
-    crop_from_plate = geometry.invert(geometry.plate_from_crop(face.quad_array(), 1))
-    return geometry.apply(crop_from_plate, face.landmark_array()) * size
+        self._crops.forget(number)
 
 
 def _around(windows: Sequence[Window]) -> Window:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from reage.ageing import clamped
-from reage.agers.base import Ager, Look
+from reage.agers.base import Ager, CodedAger, Look
 from reage.composite import Gains, side_of
 from reage.curve import Ages
 from reage.errors import RequestError
@@ -74,17 +74,26 @@ class Scene:
         aged = [p for p in self.persons if any(target.of(p.id) is not None for target in self.targets)]
         return [(person, person.frames[frame]) for person in aged if frame in person.frames]
 
-    def neighbours(self, person: Person, frame: int) -> list[int]:
-        """Frames that steady a face in a frame: present, in the same take, within the radius; without the frame."""
+    @property
+    def reach(self) -> int:
+        """Frames on either side that a result depends on.
+
+        Twice the radius for a model with a code: a frame's change is steadied with those of its neighbours, each of
+        which goes the way between two ages that its own neighbours steadied.
+        """
+        return self.job.smooth * (2 if isinstance(self.ager, CodedAger) else 1)
+
+    def neighbours(self, person: Person, frame: int, radius: int) -> list[int]:
+        """Frames that may steady a face in a frame: present, in the same take, within the radius; without the frame."""
         first, end = self.tracks.take(frame)
-        reach = range(frame - self.job.smooth, frame + self.job.smooth + 1)
-        return [f for f in reach if f != frame and first <= f < end and f in person.frames and f in self.on_disk]
+        near = range(frame - radius, frame + radius + 1)
+        return [f for f in near if f != frame and first <= f < end and f in person.frames and f in self.on_disk]
 
     def reads(self, frame: int) -> list[int]:
         """All plate frames that a frame's result depends on, itself included."""
         needed = {frame}
         for person, _ in self.faces(frame):
-            needed.update(self.neighbours(person, frame))
+            needed.update(self.neighbours(person, frame, self.reach))
         return sorted(needed)
 
     def target_age(self, output: int, person: Person, frame: int) -> float | None:
@@ -109,7 +118,7 @@ class Scene:
         for person, _ in self.faces(frame):
             if self.target_age(output, person, frame) is None:
                 continue
-            frames = sorted([frame, *self.neighbours(person, frame)])
+            frames = sorted([frame, *self.neighbours(person, frame, self.reach)])
             people.append(
                 {
                     "id": person.id,

@@ -120,3 +120,9 @@ class Shot:
         if frame.alpha is not None:
             delta = delta * frame.alpha[window.within(frame.window)][..., None]
         return window, np.nan_to_num(delta, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def on_crop(face: FaceAt, size: float) -> np.ndarray:
+    """Landmarks in crop pixels of a crop of a given side: (68, 2) float64."""
+    crop_from_plate = geometry.invert(geometry.plate_from_crop(face.quad_array(), 1))
+    return geometry.apply(crop_from_plate, face.landmark_array()) * size

@@ -38,8 +38,7 @@ from reage.job import Job
 from reage.ledger import digest_of
 from reage.models import sha256_of
 from reage.pipeline import run
-from reage.pipeline.rendering import on_crop
-from reage.pipeline.shot import Shot
+from reage.pipeline.shot import Shot, on_crop
 from reage.records import Window
 from reage.sequence import Pattern, format_range, parse_range
 from reage.tracks import Person, Tracks, load_tracks
