@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from installer import loaded, recorded
 
 from reage import doctor, models
-from reage.doctor import Check, checks, gpu_check, nuke_check, nvidia_gpu, place_check
+from reage.doctor import (
+    Check,
+    checks,
+    gpu_check,
+    nuke_check,
+    nvidia_gpu,
+    place_check,
+    plugin_check,
+    settings_check,
+)
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +131,80 @@ def test_nukes_are_listed_and_one_whose_python_is_too_old_is_named() -> None:
     assert found.state == "warn"
     assert "Nuke13.2v9" in found.remedy
     assert "Nuke16.0v4" not in found.remedy
+
+
+def test_the_usual_folders_of_every_system_are_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {str(Path(place) / pattern) for place, pattern in doctor.NUKE_PLACES}
+    assert {"/usr/local/Nuke*", "/opt/Nuke*", "/Applications/Nuke*", "C:/Program Files/Nuke*"} <= places
+    (tmp_path / "Nuke16.0v4").mkdir()
+    (tmp_path / "Nuke15.1v2.tgz").write_text("no folder")
+    monkeypatch.setattr(doctor, "NUKE_PLACES", ((str(tmp_path), "Nuke*"),))
+    assert one(list(doctor._nuke()), "Nuke").detail == str(tmp_path / "Nuke16.0v4")
+
+
+# ---- the plug-in -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder into which install.py has put the plug-in of a checkout beside it."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("REAGE_CONFIG", "REAGE_PYTHON", "NUKE_PATH", "SUDO_UID"):
+        monkeypatch.delenv(name, raising=False)
+    module = loaded(tmp_path / "check\u00e4out", monkeypatch)
+    (module.ROOT / "nuke_plugin" / "reage_nuke").mkdir()
+    recorded(module, monkeypatch)
+    module.main([])
+    return tmp_path
+
+
+def test_what_install_py_has_installed_is_found(installed: Path) -> None:
+    plugin, settings = doctor._plugin()
+    assert (plugin.state, settings.state) == ("ok", "ok")
+    assert plugin.detail.startswith((installed / "check\u00e4out" / "nuke_plugin").as_posix())
+    assert str(installed / "check\u00e4out" / ".venv") in settings.detail
+
+
+def test_a_checkout_that_was_moved_away_is_told(installed: Path) -> None:
+    (installed / "check\u00e4out").rename(installed / "moved")
+    plugin, settings = doctor._plugin()
+    assert (plugin.state, plugin.remedy) == ("warn", "python3 install.py")
+    assert (settings.state, settings.remedy) == ("warn", "python3 install.py")
+
+
+def test_a_block_without_its_end_is_told(installed: Path) -> None:
+    init = installed / ".nuke" / "init.py"
+    init.write_text(init.read_text().replace(doctor.BLOCK_END, ""))
+    found = plugin_check(init, "")
+    assert found.state == "warn"
+    assert "damaged" in found.detail
+
+
+def test_no_plugin_and_no_settings_are_well(tmp_path: Path) -> None:
+    assert plugin_check(tmp_path / "init.py", "").state == "ok"
+    assert settings_check(tmp_path / "settings.json", "").state == "ok"
+    (tmp_path / "init.py").write_text("import os\n")
+    assert "not in" in plugin_check(tmp_path / "init.py", "").detail
+
+
+def test_an_init_py_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "init.py").write_bytes(b"# \xfc\n")
+    assert plugin_check(tmp_path / "init.py", "").state == "warn"
+
+
+def test_what_a_launcher_sets_goes_before_the_files(installed: Path) -> None:
+    init, settings = installed / ".nuke" / "init.py", installed / ".reage" / "settings.json"
+    plugin = installed / "check\u00e4out" / "nuke_plugin"
+    found = plugin_check(init, os.pathsep.join([str(installed), str(plugin)]))
+    assert (found.state, found.detail) == ("ok", f"{plugin}, by $NUKE_PATH")
+    assert settings_check(settings, sys.executable).detail == f"{sys.executable}, by $REAGE_PYTHON"
+    assert settings_check(settings, "/nowhere/python").state == "warn"
+
+
+@pytest.mark.parametrize("text", ["[general]", "[1]", "{}", '{"python": 3}'])
+def test_settings_that_are_damaged_are_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    found = settings_check(tmp_path / "settings.json", "")
+    assert found.state == "warn"
+    assert "settings.json" in found.detail

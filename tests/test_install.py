@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -13,49 +12,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-FILE = ROOT / "install.py"
-
-Commands = list[list[str]]
+from installer import FILE, ROOT, Commands, interpreter, loaded, recorded
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """install.py as a module whose checkout is an empty folder with a lock."""
-    spec = importlib.util.spec_from_file_location("install_under_test", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    root = tmp_path / "checkout"
-    root.mkdir()
-    (root / "requirements.lock").write_text("torch==2.13.0\n")
-    (root / "pyproject.toml").write_text("[project]\n")
-    monkeypatch.setattr(module, "ROOT", root)
-    monkeypatch.setattr(module, "LOCK", root / "requirements.lock")
-    monkeypatch.setattr(module, "ENVIRONMENT", root / ".venv")
-    return module
+    return loaded(tmp_path / "checkout", monkeypatch)
 
 
 @pytest.fixture
 def steps(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """The steps of an installation, recorded; making the environment leaves a Python that works."""
-    done: Commands = []
-
-    def step(command: list[str], failure: str) -> None:
-        done.append(command)
-        if command[1:3] == ["-m", "venv"]:
-            folder = Path(command[-1])
-            python = install.environment_python(folder)
-            python.parent.mkdir(parents=True, exist_ok=True)
-            (folder / "pyvenv.cfg").write_text("")
-            python.write_text("")
-
-    monkeypatch.setattr(install, "step", step)
-    monkeypatch.setattr(install, "find_python", lambda: "/usr/bin/python3.11")
-    monkeypatch.setattr(install, "works", lambda python: python.is_file())
-    monkeypatch.setattr(install, "device_line", lambda python: "torch 2.13.0")
-    return done
+    return recorded(install, monkeypatch)
 
 
 # ---- what it is written in -----------------------------------------------------------------------------------------
@@ -73,11 +40,24 @@ def test_annotations_are_not_evaluated_so_that_3_9_can_read_their_unions() -> No
     assert "from __future__ import annotations" in FILE.read_text(encoding="utf-8")
 
 
-def test_the_lock_pins_every_line_and_torch_without_a_local_tag() -> None:
-    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+def _pins(name: str) -> list[str]:
+    return [line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+def test_a_lock_pins_every_line(name: str) -> None:
+    lines = _pins(name)
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+( ; .+)?", line) for line in lines)
-    assert "torch==2.13.0" in lines
     assert lines == sorted(lines, key=str.lower)
+
+
+def test_torch_is_pinned_without_a_local_tag() -> None:
+    assert "torch==2.13.0" in _pins("requirements.lock")
+
+
+def test_no_package_is_in_both_locks() -> None:
+    names = [line.split("==")[0].lower() for line in _pins("requirements.lock") + _pins("requirements-test.lock")]
+    assert len(names) == len(set(names))
 
 
 def test_the_lock_holds_every_package_that_the_project_asks_for() -> None:
@@ -106,13 +86,33 @@ def test_the_lock_holds_every_package_that_the_project_asks_for() -> None:
         ("demo -o somewhere", "demo", None, ["-o", "somewhere"]),
         ("test -- --torch cpu", "test", None, ["--torch", "cpu"]),
         ("test --tor", "test", None, ["--tor"]),
+        ("demo --dry-run", "demo", None, ["--dry-run"]),
+        ("doctor --json", "doctor", None, ["--json"]),
+        ("", None, None, []),
+        ("--torch cpu --dry-run", None, "cpu", []),
     ],
 )
 def test_what_is_not_ours_goes_on_in_its_order(
-    install: ModuleType, line: str, command: str, torch: str | None, rest: list[str]
+    install: ModuleType, line: str, command: str | None, torch: str | None, rest: list[str]
 ) -> None:
     options, others = install.parse(line.split())
     assert (options.command, options.torch, others) == (command, torch, rest)
+
+
+def test_an_unknown_option_of_the_install_is_refused(install: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        install.main(["--unistall"])
+    assert caught.value.code == 2
+    assert "--unistall" in capsys.readouterr().err
+
+
+def test_the_help_names_every_command_and_option(install: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        install.main(["test", "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    options = ("--torch", "--venv", "--wheelhouse", "--nuke-dir", "--dry-run", "--uninstall", "--print-env")
+    assert [word for word in (*install.COMMANDS, *options) if word not in text] == []
 
 
 def test_env_refuses_what_it_does_not_know(install: ModuleType, steps: Commands) -> None:
@@ -147,6 +147,48 @@ def test_demo_and_test_run_in_the_environment_and_answer_its_status(
     monkeypatch.setattr(install.subprocess, "call", call)
     assert install.main(line.split()) == 143
     assert ran == [[str(install.environment_python(install.ENVIRONMENT)), "-m", *expected]]
+
+
+def test_the_tests_get_packages_of_their_own_once(
+    install: ModuleType, steps: Commands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install.subprocess, "call", lambda *_, **__: 0)
+    install.main(["env"])
+    assert not [command for command in steps if str(install.TEST_LOCK) in command]
+    install.main(["test"])
+    assert steps[-1][-3:] == ["--no-deps", "-r", str(install.TEST_LOCK)]
+    steps.clear()
+    capsys.readouterr()
+    install.main(["test"])
+    assert steps == []
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_test_packages_that_were_interrupted_are_installed_over(
+    install: ModuleType, steps: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install.main(["env"])
+
+    def failing(command: list[str], failure: str) -> None:
+        raise install.InstallError(failure)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(install, "step", failing)
+        with pytest.raises(install.InstallError, match="packages of the tests"):
+            install.ensure_test_packages(install.ENVIRONMENT)
+    install.ensure_test_packages(install.ENVIRONMENT)
+    assert "--force-reinstall" in steps[-1]
+
+
+def test_an_environment_that_is_made_anew_gets_its_test_packages_again(install: ModuleType, steps: Commands) -> None:
+    install.ensure_environment("auto")
+    install.ensure_test_packages(install.ENVIRONMENT)
+    _lock_changed(install)
+    install.ensure_environment("auto")
+    steps.clear()
+    install.ensure_test_packages(install.ENVIRONMENT)
+    assert len(steps) == 1
+    assert "--force-reinstall" not in steps[0]
 
 
 # ---- the stamp -----------------------------------------------------------------------------------------------------
@@ -256,6 +298,78 @@ def test_a_folder_that_is_no_environment_is_not_cleared(install: ModuleType, ste
     assert steps == []
 
 
+def test_an_environment_elsewhere_that_is_not_ours_is_not_cleared(
+    install: ModuleType, steps: Commands, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "pyvenv.cfg").write_text("")
+    with pytest.raises(install.InstallError, match="not a Python environment of Reage"):
+        install.main(["env", "--venv", str(tmp_path / "theirs")])
+    assert steps == []
+
+
+def test_an_environment_elsewhere_that_was_interrupted_is_made_anew(
+    install: ModuleType, steps: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = install.step
+
+    def interrupted(command: list[str], failure: str) -> None:
+        whole(command, failure)
+        if command[2] == "pip":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        install.main(["env", "--venv", str(tmp_path / "far")])
+    monkeypatch.setattr(install, "step", whole)
+    assert install.main(["env", "--venv", str(tmp_path / "far")]) == 0
+    assert install.read_stamp(tmp_path / "far") is not None
+    assert not install.ENVIRONMENT.exists()
+
+
+def test_a_disk_without_room_is_told_before_anything_is_made(
+    install: ModuleType, steps: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "ROOM", 10**30)
+    with pytest.raises(install.InstallError, match=r"room .* --venv"):
+        install.main(["env"])
+    assert steps == []
+    assert not install.ENVIRONMENT.exists()
+
+
+def test_a_checkout_that_cannot_be_written_is_told_with_the_way_out(
+    install: ModuleType, steps: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install.os, "access", lambda *_: False)
+    with pytest.raises(install.InstallError, match=r"cannot be written by this user.* --venv"):
+        install.main(["env"])
+    assert steps == []
+
+
+def test_a_wheelhouse_is_the_only_source(install: ModuleType, steps: Commands, tmp_path: Path) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / "torch.whl").write_bytes(b"")
+    source = ["--no-index", "--find-links", str(tmp_path / "wheels")]
+    install.ensure_environment(None, wheelhouse=str(tmp_path / "wheels"))
+    assert steps[1][-5:] == ["-r", str(install.LOCK), *source]
+    install.ensure_test_packages(install.ENVIRONMENT, str(tmp_path / "wheels"))
+    assert steps[-1][-5:] == ["-r", str(install.TEST_LOCK), *source]
+
+
+@pytest.mark.parametrize(("torch", "word"), [("cuda", "needs a network"), ("https://a.b/whl", "needs a network")])
+def test_a_wheelhouse_and_an_index_contradict_each_other(
+    install: ModuleType, steps: Commands, tmp_path: Path, torch: str, word: str
+) -> None:
+    (tmp_path / "torch.whl").write_bytes(b"")
+    with pytest.raises(install.InstallError, match=word):
+        install.main(["env", "--torch", torch, "--wheelhouse", str(tmp_path)])
+
+
+def test_a_wheelhouse_without_wheels_is_refused(install: ModuleType, steps: Commands, tmp_path: Path) -> None:
+    with pytest.raises(install.InstallError, match="no folder with wheels"):
+        install.main(["env", "--wheelhouse", str(tmp_path / "nowhere")])
+
+
 # ---- finding things ------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +450,15 @@ def test_another_failure_hands_on_pips_last_error(install: ModuleType) -> None:
         install.step([sys.executable, "-c", pip], "the packages cannot be installed")
 
 
+def test_a_package_that_cannot_be_built_is_told_by_its_cause(install: ModuleType) -> None:
+    lines = [
+        "  error: subprocess-exited-with-error",
+        "      ERROR: No matching distribution found for setuptools>=40.8.0",
+        "  note: This error originates from a subprocess, and is likely not a problem with pip.",
+    ]
+    assert install.reason(lines).startswith("ERROR: No matching distribution found for setuptools>=40.8.0;")
+
+
 def test_the_callers_python_settings_do_not_leak_into_the_environment(
     install: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,3 +477,26 @@ def test_an_error_ends_in_one_line_without_a_traceback() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("install.py: --torch no-such-thing")
     assert len(done.stderr.splitlines()) == 1
+
+
+# ---- an old Python ---------------------------------------------------------------------------------------------------
+
+
+def test_an_old_python_is_told_to_its_face(install: ModuleType) -> None:
+    with pytest.raises(install.InstallError, match=r"Python 3\.8 is too old .* 3\.9 or later"):
+        install.check_version((3, 8, 18))
+    install.check_version((3, 9, 0))
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.8"])
+def test_a_real_old_python_says_what_it_needs_and_does_nothing(version: str) -> None:
+    done = subprocess.run([interpreter(version), str(FILE), "env"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "Python 3.9 or later" in done.stderr
+    assert done.stdout == ""
+
+
+def test_it_runs_on_python_3_9() -> None:
+    done = subprocess.run([interpreter("3.9"), str(FILE), "--print-env"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("NUKE_PATH=")

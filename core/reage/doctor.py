@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import platform
 import shutil
@@ -26,6 +28,9 @@ ROOM = 2 * 10**9
 """Bytes; a shot of 100 frames of UHD half-float EXR takes about as much."""
 OLDEST_NUKE = 14
 """The first with Python 3.9, which the panel needs."""
+INSTALL_IN_NUKE = "python3 install.py"
+BLOCK_START, BLOCK_END = "# >>> reage >>>", "# <<< reage <<<"
+"""What install.py puts around its lines in Nuke's init.py."""
 
 LIBRARIES = (
     ("numpy", "numpy"),
@@ -82,6 +87,7 @@ def checks(ocio: str | None = None, folder: Path | None = None) -> list[Check]:
         _face_models,
         lambda: _places(folder or Path.cwd()),
         _nuke,
+        _plugin,
     )
     return [check for section in sections for check in section()]
 
@@ -228,6 +234,77 @@ def nuke_check(folders: list[Path]) -> Check:
     if old:
         return Check("Nuke", "warn", listed, f"the panel needs Nuke {OLDEST_NUKE} or later, not {', '.join(old)}")
     return Check("Nuke", "ok", listed)
+
+
+def _plugin() -> Iterator[Check]:
+    home = Path.home()
+    nuke = (Path(os.environ["HOME"]) if os.name == "nt" and os.environ.get("HOME") else home) / ".nuke"
+    config = os.environ.get("REAGE_CONFIG")
+    yield plugin_check(nuke / "init.py", os.environ.get("NUKE_PATH", ""))
+    settings = Path(config).expanduser() if config else home / ".reage" / "settings.json"
+    yield settings_check(settings, os.environ.get("REAGE_PYTHON", ""))
+
+
+def plugin_check(init: Path, nuke_path: str) -> Check:
+    """Whether a Nuke of this user loads the plug-in; not to load it is fine, since Reage works without.
+
+    Args:
+        init: the user's init.py, whether it is there or not.
+        nuke_path: what `$NUKE_PATH` holds.
+    """
+    name = "Nuke plug-in"
+    places = [Path(entry) for entry in nuke_path.split(os.pathsep) if entry]
+    launched = [place for place in places if (place / "reage_nuke").is_dir()]
+    if launched:
+        return Check(name, "ok", f"{launched[0]}, by $NUKE_PATH")
+    try:
+        lines = init.read_text(encoding="utf-8").splitlines() if init.exists() else []
+    except (OSError, UnicodeDecodeError) as error:
+        return Check(name, "warn", f"{init} cannot be read: {_first_line(error)}", "save it as UTF-8, readable by you")
+    marks = [line.strip() for line in lines if line.strip() in (BLOCK_START, BLOCK_END)]
+    if not marks:
+        return Check(name, "ok", f"not in {init}; '{INSTALL_IN_NUKE}' puts it there")
+    if marks != [BLOCK_START, BLOCK_END]:
+        return Check(
+            name, "warn", f"{init}: the block of Reage is damaged", f"delete it by hand, then {INSTALL_IN_NUKE}"
+        )
+    folder = next((literal for line in lines if (literal := _added_path(line))), "")
+    if not (Path(folder) / "reage_nuke").is_dir():
+        return Check(name, "warn", f"{init} names {folder or 'no folder'}, which is not there", INSTALL_IN_NUKE)
+    return Check(name, "ok", f"{folder}, by {init}")
+
+
+def _added_path(line: str) -> str:
+    """The folder that a line of init.py adds to Nuke's path for Reage; empty where it adds none."""
+    call, _, rest = line.strip().partition("nuke.pluginAddPath(")
+    try:
+        path = ast.literal_eval(rest.removesuffix(")")) if rest and not call else ""
+    except (ValueError, SyntaxError):
+        return ""
+    return path if isinstance(path, str) and path.endswith("/nuke_plugin") else ""
+
+
+def settings_check(path: Path, python: str) -> Check:
+    """Whether the plug-in finds this environment.
+
+    Args:
+        path: the settings file, whether it is there or not.
+        python: what `$REAGE_PYTHON` holds, which goes before the file.
+    """
+    name = "plug-in settings"
+    if python:
+        if Path(python).is_file():
+            return Check(name, "ok", f"{python}, by $REAGE_PYTHON")
+        return Check(name, "warn", f"$REAGE_PYTHON is {python}, which is not there", "set it to a Python with Reage")
+    if not path.exists():
+        return Check(name, "ok", f"no {path}; '{INSTALL_IN_NUKE}' writes it")
+    try:
+        named = Path(json.loads(path.read_text(encoding="utf-8"))["python"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Check(name, "warn", f"{path} cannot be used: {_first_line(error)}", f"remove it, then {INSTALL_IN_NUKE}")
+    if not named.is_file():
+        return Check(name, "warn", f"{path} names {named}, which is not there", INSTALL_IN_NUKE)
+    return Check(name, "ok", f"{named}, by {path}")
 
 
 def _major(name: str) -> int:
