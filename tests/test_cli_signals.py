@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from command import Running, booked, contents, frames_in, reage, start, strays
+from command import CORE, Running, booked, contents, frames_in, reage, start, strays
 
 from reage.ledger import LOCK_PATIENCE
 
@@ -41,6 +43,50 @@ def test_a_signal_ends_a_run_soon_and_leaves_whole_frames(
     made, whole = contents(tmp_path), contents(once)
     assert 0 < len(made) < len(whole) and made.items() <= whole.items()
     assert booked(tmp_path).items() <= booked(once).items() and len(booked(tmp_path)) == len(made)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_command_is_still_loading_ends_it_in_one_line(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    """The first module that is not Python's own is one that signals."""
+    (tmp_path / "click.py").write_text(
+        f"import os, signal, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(60)\n", encoding="utf-8"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(CORE)])}
+    command = [sys.executable, "-m", "reage", "doctor"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr == "reage: stopped before anything was begun\n"
+
+
+def test_a_signal_waits_until_a_library_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import reage.__main__ as door
+
+    (tmp_path / "slowly_loaded.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(0.3)\nprint('whole')\n",
+        encoding="utf-8",
+    )
+
+    def loads(**_: object) -> None:
+        importlib.import_module("slowly_loaded")
+        time.sleep(10)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(door.cli, "main", loads)
+    started = time.monotonic()
+    try:
+        with pytest.raises(SystemExit) as end:
+            door.main()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    told = capsys.readouterr()
+    assert end.value.code == 143 and told.out == "whole\n" and told.err.startswith("reage: terminated")
+    assert time.monotonic() - started < 5
 
 
 def test_a_signal_during_the_analysis_ends_it_and_leaves_nothing(once: Path, plate: str, tmp_path: Path) -> None:

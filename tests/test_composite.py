@@ -72,7 +72,8 @@ def test_the_matte_fades_to_nothing_at_the_plates_border(x: int, y: int, side: i
     quad = square(x, y, side)
     window = c.rectangle(quad, whole)
     if window.width and window.height:
-        face, regions = c.matte_on_plate(full_matte(), quad, window, whole)
+        face = c.matte_on_plate(full_matte(), quad, window, whole)
+        regions = c.regions_on_plate(full_matte(), quad, window, face)
         assert face.shape == (window.height, window.width)
         whole_matte = np.zeros((80, 100), np.float32)
         whole_matte[window.within(whole)] = face

@@ -88,8 +88,37 @@ def test_a_patch_shows_what_its_map_says(x: float, y: float, side: float, roll: 
     patch, flat_from_patch = look.patch(box, n, 1.0, colour=True)
     for row, column in ((1, 2), (n // 2, n // 3), (n - 3, n - 2)):
         at = to_plate(apply(flat_from_patch, np.array([column + 0.5, row + 0.5])), aspect) - [-30.0, 4.0]
-        # The ramp's code is the pixel's index: its centre less a half. One code is rounding and interpolation.
-        assert np.abs(patch[row, column, :2] - (at - 0.5)).max() <= 1.01
+        # The ramp's code is the pixel's index: its centre less a half. Codes are rounded after shrinking and after
+        # sampling, whose places are rounded to a 32nd.
+        assert np.abs(patch[row, column, :2] - (at - 0.5)).max() <= 1.1
+
+
+@pytest.mark.parametrize("aspect", [1.0, 2.0])
+def test_a_close_up_shows_what_the_frame_shows_and_asks_it_for_the_rest(aspect: float) -> None:
+    wide = np.random.default_rng(3).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    frame = Look(cv2.resize(wide, (600, 400), interpolation=cv2.INTER_CUBIC), (-30.0, 4.0), aspect)
+    face = Upright(270.0 * aspect, 204.0, 150.0, 0.2)
+    close = frame.close_up(face, 75, 1.15)
+    assert close.step == 2 // int(aspect) and close.pixels.size < frame.pixels.size
+    for box in (face, Upright(face.x + 160.0, face.y - 150.0, 150.0, 0.1), Upright(20.0, 30.0, 150.0, 0.0)):
+        (near, near_map), (far, far_map) = close.patch(box, 75, 1.7), frame.patch(box, 75, 1.7)
+        assert np.array_equal(near_map, far_map)
+        assert np.abs(near.astype(int) - far.astype(int)).mean() < 2.0
+
+
+def test_only_what_is_looked_at_is_converted() -> None:
+    seen = []
+
+    def shown(part: NDArray[np.float32]) -> NDArray[np.uint8]:
+        seen.append(part.shape[0] * part.shape[1])
+        return np.asarray(part, np.uint8)
+
+    frame = Look(np.zeros((2160, 3840, 3), np.float32), shown=shown)
+    close = frame.close_up(Upright(1900.0, 1000.0, 900.0, 0.0), 400, 1.15)
+    for side in (100, 200, 400):
+        close.patch(Upright(1900.0, 1000.0, 900.0, 0.0), side, 1.7)
+    frame.whole(960, 2.0)
+    assert sum(seen) < 2160 * 3840 / 4
 
 
 def test_the_whole_frame_is_un_squeezed_and_not_enlarged_beyond_the_limit() -> None:

@@ -67,6 +67,12 @@ def test_a_wrong_option_is_refused_in_one_line(fault: dict[str, object]) -> None
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("fault", [{"age": {}}, {"ages": []}, {"ages": [70, 20, 70.0000001]}])
+def test_no_age_and_an_age_twice_are_refused(fault: dict[str, object]) -> None:
+    with pytest.raises(RequestError, match="age"):
+        Job.make(plate="a.exr", output="b_{age}.exr", **fault)
+
+
 def test_several_ages_need_a_place_in_the_output_name() -> None:
     with pytest.raises(RequestError, match=r"\{age\}"):
         Job.make(plate="a.exr", output="b.exr", ages=[20, 40])

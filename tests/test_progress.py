@@ -124,3 +124,26 @@ def test_one_line_is_one_line_and_leaves_plain_text_alone(text: str) -> None:
 
 def test_a_total_of_nothing_is_no_share() -> None:
     assert told("openjd", [{"event": "progress", "frame": 1, "done": 0, "total": 0}]) == []
+
+
+PLAN = {
+    "event": "plan",
+    "frames": "1001-1008",
+    "missing": "1004",
+    "analyse": False,
+    "faces": {"1": 7, "2": 3},
+    "model": "reage-1",
+    "device": "cpu",
+    "outputs": ["a_20.%04d.exr", "a_70.%04d.exr"],
+    "disk_mb": 41.5,
+}
+
+
+@pytest.mark.parametrize("kind", ["plain", "bar"])
+def test_a_dry_run_is_told_in_words(kind: Kind) -> None:
+    line = "".join(told(kind, [PLAN]))
+    for word in ("1001-1008", "1004", "face 1 in 7 frames", "face 2 in 3", "reage-1", "cpu", "a_20.%04d.exr", "41.5"):
+        assert word in line
+    line = "".join(told(kind, [{**PLAN, "analyse": True, "faces": {}, "missing": ""}]))
+    assert "not known before the plate is analysed" in line and "missing" not in line
+    assert "faces: none" in "".join(told(kind, [{**PLAN, "faces": {}}]))

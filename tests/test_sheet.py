@@ -16,6 +16,7 @@ from reage.errors import OutputError, PlateError, RequestError
 from reage.images import read_metadata, read_picture
 from reage.job import Job
 from reage.pipeline import frame_in_memory, render
+from reage.pipeline.outputs import as_codes
 from reage.sheet import GAP, framed, laid_out, sheet
 
 FRAMES = range(FIRST, FIRST + 5)
@@ -72,7 +73,7 @@ def test_each_tile_is_the_frame_that_render_writes_at_that_age(
     names = (Path(shot["plate"] % MIDDLE), *(tmp_path / f"a_{age}.{MIDDLE}.exr" for age in (20, 60)))
     image = pixels(tmp_path / "sheet.png")
     for path, tile in zip(names, tiles_of(image, 3, window.height, window.width), strict=True):
-        shown = Colour("scene_linear").display(pixels(path).astype(np.float32))
+        shown = as_codes(Colour("scene_linear").encoded(pixels(path).astype(np.float32)))
         assert np.array_equal(tile, shown[window.y : window.bottom, window.x : window.right]), path.name
 
 

@@ -11,8 +11,9 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from reage.errors import OutputError
@@ -40,7 +41,23 @@ def whole_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error.strerror or str(error)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that became read-only: the error that is on its way says more
+            temporary.unlink(missing_ok=True)
+
+
+def writable_folder(folder: Path) -> None:
+    """Make a folder where there is none, and prove that files can be made in it.
+
+    Raises:
+        OutputError: the system refused.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{folder}: nothing can be written there: {reason}; check the path and the rights") from error
 
 
 def write_text(path: Path, text: str) -> None:

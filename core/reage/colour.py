@@ -12,7 +12,8 @@ piece goes on above 1 and its linear piece below 0, so highlights and negatives 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -36,13 +37,14 @@ Pixels = NDArray[np.float32]  # (H, W, 3)
 
 def encode_srgb(linear: Tensor) -> Tensor:
     """The sRGB curve (IEC 61966-2-1), continued below 0 (linear piece) and above 1 (power piece)."""
-    power = 1.055 * linear.clamp_min(0.0031308).pow(1.0 / 2.4) - 0.055
-    return torch.where(linear <= 0.0031308, 12.92 * linear, power)
+    power = linear.clamp_min(0.0031308).pow_(1.0 / 2.4).mul_(1.055).sub_(0.055)
+    # Each piece is the lower one where it holds.
+    return torch.minimum(12.92 * linear, power)
 
 
 def decode_srgb(code: Tensor) -> Tensor:
     """Inverse of `encode_srgb`."""
-    power = ((code.clamp_min(0.04045) + 0.055) / 1.055).pow(2.4)
+    power = code.clamp_min(0.04045).add_(0.055).div_(1.055).pow_(2.4)
     return torch.where(code <= 0.04045, code / 12.92, power)
 
 
@@ -52,9 +54,9 @@ def shoulder(code: Tensor) -> Tensor:
     Negative codes are held at 0; NaN becomes 0.
     """
     room = 1.0 - SHOULDER
-    finite = torch.nan_to_num(code, nan=0.0, posinf=1e4, neginf=0.0).clamp(0.0, 1e4)
-    over = (finite - SHOULDER).clamp_min(0.0)
-    return torch.where(finite <= SHOULDER, finite, SHOULDER + room * over / (over + room))
+    finite = torch.nan_to_num(code, nan=0.0, posinf=1e4, neginf=0.0).clamp_(0.0, 1e4)
+    over = (finite - SHOULDER).clamp_min_(0.0)
+    return finite.clamp_max_(SHOULDER).add_(room * over / (over + room))
 
 
 class Colour:
@@ -89,16 +91,14 @@ class Colour:
                 "(the config needs the role aces_interchange)"
             ) from error
         self.identity = str(forward.getCacheID())  # of what is computed, whatever the config is called
-        self._forward = forward.getDefaultCPUProcessor()
-        self._back = back.getDefaultCPUProcessor()
-        self._is_linear_709 = forward.isNoOp()
+        self._forward = _conversion(forward)
+        self._back = _conversion(back)
         self._is_srgb = self._matches_srgb(pinned)
 
     def _matches_srgb(self, pinned: Any) -> bool:
         """Whether the plate's codes are the networks' own, so that no conversion need be computed."""
-        probe = np.array([[0.02, 0.3, 0.7], [0.9, 0.5, 0.001]], np.float32)
-        ours, theirs = probe.copy(), probe.copy()
-        self._forward.applyRGB(ours)
+        probe = np.array([[[0.02, 0.3, 0.7], [0.9, 0.5, 0.001]]], np.float32)
+        ours, theirs = self._forward(probe), probe.copy()
         pinned.getProcessor(SRGB_709, LINEAR_709).getDefaultCPUProcessor().applyRGB(theirs)
         return bool(np.abs(ours - theirs).max() < 1e-6)
 
@@ -117,7 +117,7 @@ class Colour:
         Returns:
             (3, H, W) float32, sRGB-encoded, unbounded.
         """
-        linear = decode_srgb(_planes(pixels)) if self._is_srgb else _planes(self._apply(self._forward, pixels))
+        linear = decode_srgb(_planes(pixels)) if self._is_srgb else _planes(self._forward(pixels))
         return encode_srgb(linear * 2.0**exposure)
 
     def plate_change(self, code: Tensor, change: Tensor, exposure: float) -> Pixels:
@@ -141,21 +141,42 @@ class Colour:
     def _plate_from_linear(self, linear: Tensor) -> Pixels:
         if self._is_srgb:
             return _interleave(encode_srgb(linear))
-        return self._apply(self._back, _interleave(linear))
-
-    def _apply(self, processor: Any, pixels: Pixels) -> Pixels:
-        copy = np.ascontiguousarray(pixels, np.float32).copy()
-        if not self._is_linear_709:
-            processor.applyRGB(copy)
-        return copy
+        return self._back(_interleave(linear))
 
     def display(self, pixels: Pixels, exposure: float = 0.0) -> NDArray[np.uint8]:
-        """(H, W, 3) sRGB-encoded 8-bit picture for detectors, thumbnails and movies; highlights rolled off."""
-        return np.asarray(np.rint(self.encoded(pixels, exposure) * 255.0), np.uint8)
+        """(H, W, 3) sRGB-encoded 8-bit picture for detectors, thumbnails and movies; highlights rolled off.
+
+        Values pass through half float on the way, which moves one in a hundred by one code value at most.
+        """
+        values = pixels if self._is_srgb else self._forward(pixels)
+        with np.errstate(over="ignore"):
+            halves = np.ascontiguousarray(values).astype(np.float16)
+        return np.take(_display_codes(self._is_srgb, exposure), halves.view(np.uint16))
 
     def encoded(self, pixels: Pixels, exposure: float = 0.0) -> Pixels:
         """(H, W, 3) sRGB-encoded float32 picture, 0..1; highlights rolled off."""
         return _interleave(shoulder(self.code_from_plate(pixels, exposure)))
+
+
+def _conversion(processor: Any) -> Callable[[Pixels], Pixels]:
+    """A processor as a function of (H, W, 3) pixels that leaves them as they are."""
+    cpu, nothing = processor.getDefaultCPUProcessor(), processor.isNoOp()
+
+    def apply(pixels: Pixels) -> Pixels:
+        copy = np.array(pixels, np.float32, order="C")
+        if not nothing:
+            cpu.applyRGB(copy)
+        return copy
+
+    return apply
+
+
+@lru_cache(maxsize=8)
+def _display_codes(is_srgb: bool, exposure: float) -> NDArray[np.uint8]:
+    """What a display shows for each half float: (65536,) by its bits, of linear Rec.709 or of an sRGB code."""
+    halves = torch.from_numpy(np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32))
+    code = encode_srgb((decode_srgb(halves) if is_srgb else halves) * 2.0**exposure)
+    return np.asarray(np.rint(shoulder(code).numpy() * 255.0), np.uint8)
 
 
 def _planes(pixels: Pixels) -> Tensor:

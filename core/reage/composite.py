@@ -44,13 +44,13 @@ class Gains:
 
 @dataclass(frozen=True)
 class Layers:
-    """Change, its low band, matte and regions over a rectangle of the plate."""
+    """Change, its low band, matte and regions over a rectangle of the plate; what no gain asks for is not made."""
 
     window: Window
     delta: Array  # (h, w, 3) D, plate space, at strength 1, matte not applied
-    low: Array  # (h, w, 3) L
+    low: Array | None  # (h, w, 3) L; None where both bands have one gain
     matte: Array  # (h, w) M, 0..1
-    regions: Array  # (h, w, 6), sums to 1 where M > 0
+    regions: Array | None  # (h, w, 6), sums to 1 where M > 0; None where all regions have one gain
 
 
 def rectangle(quad: NDArray[np.float64], data_window: Window) -> Window:
@@ -59,19 +59,33 @@ def rectangle(quad: NDArray[np.float64], data_window: Window) -> Window:
     return Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])).intersect(data_window)
 
 
-def matte_on_plate(matte: Matte, quad: NDArray[np.float64], window: Window, plate: Window) -> tuple[Array, Array]:
-    """M and R of one face over a rectangle: (h, w) and (h, w, 6)."""
-    crop_from_plate = geometry.invert(geometry.plate_from_crop(quad, matte.face.shape[0]))
-    crop_from_window = geometry.compose(crop_from_plate, geometry.shift(window.x, window.y))
-    planes = torch.from_numpy(np.concatenate([matte.face[None], matte.regions]))
-    moved = geometry.resample(planes, crop_from_window, window.height, window.width).clamp(0.0, 1.0).numpy()
-    inside = geometry.covers(crop_from_window, matte.face.shape[0], window.width, window.height)
-    face = moved[0] * inside * _border_fade(quad, window, plate)
-    face = np.where(face < FAINTEST, np.float32(0.0), face)
-    forehead, eyes, nose, mouth, jaw = moved[1:] / np.maximum(moved[1:].sum(0), 1.0)
+def matte_on_plate(matte: Matte, quad: NDArray[np.float64], window: Window, plate: Window) -> Array:
+    """M of one face over a rectangle: (h, w)."""
+    drawn = matte.face.shape[0]
+    inside = geometry.covers(_drawn_from_window(quad, window, drawn), drawn, window.width, window.height)
+    face = _on_plate(matte.face[None], quad, window)[0] * inside * _border_fade(quad, window, plate)
+    return np.where(face < FAINTEST, np.float32(0.0), face).astype(np.float32)
+
+
+def regions_on_plate(matte: Matte, quad: NDArray[np.float64], window: Window, face: Array) -> Array:
+    """R of one face over a rectangle, given its M there: (h, w, 6), summing to 1 where M > 0."""
+    moved = _on_plate(matte.regions, quad, window)
+    forehead, eyes, nose, mouth, jaw = moved / np.maximum(moved.sum(0), 1.0)
     cheeks = np.maximum(1.0 - (forehead + eyes + nose + mouth + jaw), 0.0)
     regions = np.stack([forehead, eyes, nose, cheeks, mouth, jaw], -1) * (face > 0)[..., None]
-    return face.astype(np.float32), regions.astype(np.float32)
+    return regions.astype(np.float32)
+
+
+def _on_plate(planes: Array, quad: NDArray[np.float64], window: Window) -> Array:
+    """Masks drawn on the crop, over a rectangle of the plate: (n, h, w), 0..1."""
+    drawn_from_window = _drawn_from_window(quad, window, planes.shape[-1])
+    moved = geometry.resample(torch.from_numpy(planes), drawn_from_window, window.height, window.width)
+    return np.asarray(moved.clamp(0.0, 1.0).numpy(), np.float32)
+
+
+def _drawn_from_window(quad: NDArray[np.float64], window: Window, size: int) -> geometry.Affine:
+    drawn_from_plate = geometry.invert(geometry.plate_from_crop(quad, size))
+    return geometry.compose(drawn_from_plate, geometry.shift(window.x, window.y))
 
 
 def _border_fade(quad: NDArray[np.float64], window: Window, plate: Window) -> Array:
@@ -100,20 +114,25 @@ def low_band(delta: Array, side: float) -> Array:
 
 def merge(faces: Sequence[Layers], window: Window) -> Layers:
     """All faces of a frame over one rectangle. Where two mattes meet, each weighs by its matte."""
+    if len(faces) == 1:
+        return faces[0]
     shape = (window.height, window.width)
-    delta, low = np.zeros((*shape, 3), np.float32), np.zeros((*shape, 3), np.float32)
-    matte, regions = np.zeros(shape, np.float32), np.zeros((*shape, 6), np.float32)
-    weight, shown = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    matte, weight, shown = (np.zeros(shape, np.float32) for _ in range(3))
+    delta = np.zeros((*shape, 3), np.float32)
+    low = None if faces[0].low is None else np.zeros((*shape, 3), np.float32)
+    regions = None if faces[0].regions is None else np.zeros((*shape, 6), np.float32)
     for face in faces:
         at = face.window.within(window)
         # A floor keeps D where no matte is: the layer is the change, not the change where it shows.
         own = np.maximum(face.matte, np.float32(1e-6))
         share = own / (weight[at] + own)
         for whole, part in ((delta, face.delta), (low, face.low)):
-            whole[at] += (part - whole[at]) * share[..., None]
+            if whole is not None and part is not None:
+                whole[at] += (part - whole[at]) * share[..., None]
         total = shown[at] + face.matte
-        part_of = np.divide(face.matte, total, out=np.zeros_like(total), where=total > 0)
-        regions[at] += (face.regions - regions[at]) * part_of[..., None]
+        if regions is not None and face.regions is not None:
+            part_of = np.divide(face.matte, total, out=np.zeros_like(total), where=total > 0)
+            regions[at] += (face.regions - regions[at]) * part_of[..., None]
         shown[at] = total
         matte[at] = np.maximum(matte[at], face.matte)
         weight[at] += own
@@ -125,16 +144,22 @@ def composite(plate: Array, layers: Layers, gains: Gains) -> tuple[Array, NDArra
 
     Args:
         plate: (h, w, 3) float32, the plate's own values in the rectangle.
-        layers: over the same rectangle.
+        layers: over the same rectangle, with what the gains ask for.
         gains: what the artist dialled.
 
     Returns:
         (h, w, 3) float32 colour, and (h, w) where it differs from the plate on purpose; elsewhere, and where the
         plate is not finite, the caller keeps the plate's own bits.
     """
-    region = (layers.regions * np.asarray(gains.regions, np.float32)).sum(-1)
-    bands = gains.tone * layers.low + gains.detail * (layers.delta - layers.low)
-    amount = np.float32(gains.strength) * layers.matte * region
+    amount = np.float32(gains.strength) * layers.matte
+    if layers.regions is None:
+        amount = amount * np.float32(gains.regions[0])
+    else:
+        amount = amount * (layers.regions * np.asarray(gains.regions, np.float32)).sum(-1)
+    if layers.low is None:
+        bands = np.float32(gains.detail) * layers.delta
+    else:
+        bands = gains.tone * layers.low + gains.detail * (layers.delta - layers.low)
     with np.errstate(invalid="ignore", over="ignore"):
         colour = plate + amount[..., None] * bands
     touched = (layers.matte > 0) & np.isfinite(plate).all(-1) & np.isfinite(colour).all(-1)

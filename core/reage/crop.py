@@ -143,7 +143,8 @@ def _opened(job: Job, source: Path, ager: Ager) -> Crop:
     if side < SMALLEST:
         raise RequestError(f"{source}: {side} pixels wide, too small for a face; give at least {SMALLEST}")
     pixels = view.straight(view.window)
-    picture = face_look(shot, view).pixels
+    seen = face_look(shot, view)
+    picture = seen.display(seen.pixels)
     points = locate_aligned(picture, predictor(Path(job.landmarks) if job.landmarks else None))
     exposure = _exposure(shot, view, points)
     code = shot.colour.code_from_plate(pixels, exposure)

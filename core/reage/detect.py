@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reage.faces import detector, identity
-from reage.faces.landmarks import Face, locate
+from reage.faces.landmarks import FACE, Face, locate
 from reage.faces.look import Look, to_flat, to_plate
 from reage.faces.shape import Shape, Upright, upright_box
 from reage.records import Detection
@@ -34,6 +34,7 @@ _SPREAD = 0.065  # most disagreement of the landmark starts: faces 0.01, near pr
 _SURE_SPREAD = 0.045  # where the detector was not sure
 
 _REACH = 0.55  # of the box's side: how far a head moves between two frames beyond its predicted place
+_CLOSE = 1.15  # of the side, from the box's centre: what is converted for the face models; the rest where it is asked for
 _GROWTH = 1.6  # largest change of size from frame to frame that can be the same face; boxes come in steps of 1.2
 _TOUCHING = 0.45  # of the side: two boxes nearer than this are one face
 _CROWDED = 1.6  # of the side: people nearer than this are told apart by identity in every frame
@@ -133,13 +134,14 @@ class Detector:
         taken = [target.landmarks for target in known if target.frame == frame]
         new: list[tuple[Detection, Target]] = []
         for found in detector.search(look, side, _ENLARGE, _NEW_SCORE):
-            face = locate(look, found.box, self._model)
+            close = look.close_up(found.box, FACE, _CLOSE)
+            face = locate(close, found.box, self._model)
             if _near_any(face.landmarks, taken):
                 continue
-            near = [f for f in detector.search_near(look, upright_box(face.landmarks), _NEAR_SCORE) if _fits(f, face)]
+            near = [f for f in detector.search_near(close, upright_box(face.landmarks), _NEAR_SCORE) if _fits(f, face)]
             if not near or not _plausible(face, max(found.score, near[0].score)):
                 continue
-            descriptor = identity.describe(look, face.landmarks)
+            descriptor = identity.describe(close, face.landmarks)
             detection = _detection(frame, look, face, max(found.score, near[0].score), descriptor)
             taken.append(face.landmarks)
             new.append((detection, Target(frame, face.landmarks, (0.0, 0.0), descriptor, frame)))
@@ -236,9 +238,10 @@ def follow(
         the person is not to be seen.
     """
     expected = target.expected(frame)
-    near = [f for f in detector.search_near(look, expected, _NEAR_SCORE) if _within_reach(f.box, expected)]
+    close = look.close_up(expected, FACE, _CLOSE)
+    near = [f for f in detector.search_near(close, expected, _NEAR_SCORE) if _within_reach(f.box, expected)]
     best = max(near, key=lambda f: f.score - _offset(f.box, expected), default=None)
-    face = locate(look, expected if best is None else best.box, model)
+    face = locate(close, expected if best is None else best.box, model)
     if not _within_reach(upright_box(face.landmarks), expected):
         return None
     score = 0.0 if best is None else max(best.score, 0.0)
@@ -246,7 +249,7 @@ def follow(
         return None
     descriptor = None
     if best is None or crowded or abs(frame - target.described) >= _DESCRIBE_EVERY:
-        descriptor = identity.describe(look, face.landmarks)
+        descriptor = identity.describe(close, face.landmarks)
         limit = _SAME if best is None else _OTHER
         if target.descriptor is not None and identity.distance(descriptor, target.descriptor) > limit:
             return None

@@ -86,14 +86,18 @@ def _grid(image_from_target: Affine, height: int, width: int, nx: int, ny: int, 
     """Normalised coordinates, (height * ny, width * nx, 2), computed in float64 and rounded once."""
     x = (torch.arange(width * nx, dtype=torch.float64) + 0.5) / nx
     y = (torch.arange(height * ny, dtype=torch.float64) + 0.5) / ny
-    a = image_from_target
-    across = a[0, 0] * x[None, :] + a[0, 1] * y[:, None] + a[0, 2]
-    down = a[1, 0] * x[None, :] + a[1, 1] * y[:, None] + a[1, 2]
-    return torch.stack([across * (2.0 / w) - 1.0, down * (2.0 / h) - 1.0], -1).float()
+    grid = torch.empty(height * ny, width * nx, 2)
+    for axis, ((by_x, by_y, offset), size) in enumerate(zip(image_from_target.tolist(), (w, h), strict=True)):
+        scale = 2.0 / size
+        torch.add((by_x * scale * x)[None], (by_y * scale * y + (offset * scale - 1.0))[:, None], out=grid[..., axis])
+    return grid
 
 
 def covers(square_from_window: Affine, side: float, width: int, height: int) -> NDArray[np.bool_]:
     """(height, width): which pixels of a window have their centre inside a square of a given side."""
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
-    at = apply(square_from_window, np.stack(np.meshgrid(x, y), -1))
-    return np.asarray(((at >= 0) & (at <= side)).all(-1))
+    inside = np.ones((height, width), np.bool_)
+    for by_x, by_y, offset in square_from_window.tolist():
+        at = (by_x * x)[None] + (by_y * y + offset)[:, None]
+        inside &= (at >= 0) & (at <= side)
+    return inside

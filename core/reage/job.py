@@ -21,6 +21,8 @@ from reage.sequence import parse_range
 REGIONS = ("forehead", "eyes", "nose", "cheeks", "mouth", "jaw")
 LARGEST_JOB_FILE = 1 << 20
 """Bytes. A job is a page of text; anything larger is a mistake or an attack."""
+DEEPEST_JOB_FILE = 8
+"""Mappings and lists within each other; a job has three."""
 
 _PATHS = ("plate", "output", "tracks", "holdout", "landmarks", "ocio", "log")
 
@@ -113,12 +115,16 @@ class Job(BaseModel):
     def _ages_fit(self) -> Job:
         if (self.age is None) == (self.ages is None):
             raise ValueError("give either age or ages")
+        if self.age == {} or self.ages == []:
+            raise ValueError("give at least one age")
         self.target_ages()
         if self.ages is not None:
             for value in self.ages:
                 parse_curve(value, "--ages")
             if len(self.ages) > 1 and "{age}" not in self.output:
                 raise ValueError("several ages need {age} in the output name")
+            if len({f"{age:g}" for age in self.ages}) < len(self.ages):
+                raise ValueError("two of the ages are the same, and would be one output")
         return self
 
     def target_ages(self) -> list[Ages]:
@@ -165,7 +171,8 @@ def read_job_fields(path: Path) -> dict[str, Any]:
 
     Raises:
         PlateError: the file cannot be read.
-        RequestError: it is not a YAML mapping with `version: 1`, is larger than 1 MiB, or uses aliases.
+        RequestError: it is not a YAML mapping with `version: 1`, is larger than 1 MiB, uses aliases, or nests
+            deeply.
     """
     try:
         if path.stat().st_size > LARGEST_JOB_FILE:
@@ -174,9 +181,7 @@ def read_job_fields(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise PlateError(f"{path}: cannot read the job file") from error
     try:
-        # Aliases let a few lines grow to gigabytes; no job needs them.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise RequestError(f"{path}: YAML aliases (*name) are not allowed in a job file")
+        _refuse_bombs(path, text)
         fields = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise RequestError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
@@ -185,6 +190,17 @@ def read_job_fields(path: Path) -> dict[str, Any]:
     if fields.get("version") != 1:
         raise RequestError(f"{path}: 'version: 1' is missing; this reage reads version 1")
     return {key: _absolute(key, value, path.parent.absolute()) for key, value in fields.items()}
+
+
+def _refuse_bombs(path: Path, text: str) -> None:
+    """Aliases let a few lines grow to gigabytes, and the parser takes hours over a thousand brackets."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise RequestError(f"{path}: YAML aliases (*name) are not allowed in a job file")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_JOB_FILE:
+            raise RequestError(f"{path}: lists within lists within lists; that is not a job file")
 
 
 def _absolute(key: str, value: Any, folder: Path) -> Any:

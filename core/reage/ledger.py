@@ -1,16 +1,18 @@
 """What was made, and with which settings: the settings hash of a frame, and the manifest beside the output.
 
-The manifest is JSON lines, one a frame, sorted, last state kept. Several processes may work on one output: each writes
-under a lock file's name of its own and merges what is there, so that no line is lost.
+The manifest is JSON lines, one a frame, sorted, last state kept. Several processes may work on one output: each merges
+under a lock, so that no line is lost. On a farm, where a thousand would wait for one lock, each process keeps a part of
+its own, `<manifest>.<host>.<pid>.jsonl`, and the job's last step merges them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +20,7 @@ from typing import Any, Literal
 from reage.atomic import is_of_the_dead, process_mark, write_text
 from reage.errors import OutputError
 
+_PART = re.compile(r"[A-Za-z0-9_-]+\.[0-9]+\.jsonl")  # host.pid, see reage.atomic.process_mark
 State = Literal["aged", "no-face", "copied", "missing", "failed"]
 LOCK_PATIENCE = 30.0
 """Seconds after which a lock is taken from a process elsewhere that died holding it; merging takes milliseconds."""
@@ -39,15 +42,23 @@ class Line:
     settings: str = ""  # hash of what made it
     seconds: float = 0.0
     why: str = ""  # of "failed" and "missing"
+    host: str = ""  # that made it
 
 
 class Manifest:
     """The lines of one output. Kept in memory, merged into the file by `save`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, apart: bool = False) -> None:
+        """Read what is known.
+
+        Args:
+            path: of the manifest.
+            apart: keep new lines in a part of this process.
+        """
         self.path = path
+        self._part = path.with_name(f"{path.stem}.{process_mark()}.jsonl") if apart else None
         self._new: dict[int, Line] = {}
-        self._lines = _read(path)
+        self._lines = _known(path)
 
     def line(self, frame: int) -> Line | None:
         """What is known of a frame."""
@@ -74,11 +85,47 @@ class Manifest:
         """
         if not self._new:
             return
+        if self._part is not None:
+            _write(self._part, {**_read(self._part), **self._new})
+            return
         with _locked(self.path):
             merged = {**_read(self.path), **self._new}
-            body = "".join(json.dumps(asdict(merged[frame])) + "\n" for frame in sorted(merged))
-            write_text(self.path, body)
+            _write(self.path, merged)
         self._lines, self._new = merged, {}
+
+    def merge(self) -> None:
+        """Save, with the parts of all processes, which are removed; a living process writes its own again.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        with _locked(self.path):
+            parts = _parts(self.path)
+            self._lines = {**_known(self.path), **self._new}
+            _write(self.path, self._lines)
+            for part in parts:
+                part.unlink(missing_ok=True)
+        self._new = {}
+
+
+def _parts(path: Path) -> list[Path]:
+    """Parts beside a manifest."""
+    start = f"{path.stem}."
+    names = path.parent.iterdir() if path.parent.is_dir() else ()
+    return [p for p in names if p.name.startswith(start) and _PART.fullmatch(p.name[len(start) :])]
+
+
+def _known(path: Path) -> dict[int, Line]:
+    """Lines of a manifest and its parts; where two tell of one frame, those of the younger file stay."""
+    dated = []
+    for file in [path, *_parts(path)]:
+        with suppress(OSError):
+            dated.append((file.stat().st_mtime_ns, str(file), _read(file)))
+    return {frame: line for _, _, lines in sorted(dated, key=lambda entry: entry[:2]) for frame, line in lines.items()}
+
+
+def _write(path: Path, lines: Mapping[int, Line]) -> None:
+    write_text(path, "".join(json.dumps(asdict(lines[frame])) + "\n" for frame in sorted(lines)))
 
 
 def _read(path: Path) -> dict[int, Line]:

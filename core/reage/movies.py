@@ -27,6 +27,7 @@ from reage.records import Part, Picture, Window
 
 READ_SUFFIXES = frozenset({".mov", ".mp4", ".m4v", ".mkv", ".gif", ".mxf", ".avi", ".webm", ".mts", ".m2ts", ".mpg"})
 WRITE_SUFFIXES = frozenset({".mov", ".mp4", ".mkv"})
+MADE_BY = "made by reage"  # in a movie's metadata
 
 _KEPT_FRAMES = 16  # decoded frames kept, so that readers a little out of step do not seek
 _PRIMING = 0.1  # seconds: encoders put up to about so much sound before time 0, for the decoder to warm up on
@@ -228,6 +229,16 @@ class MovieReader:
         return bool(self._container.format.name == "gif")
 
 
+def is_made_by_reage(path: Path) -> bool:
+    """Whether a movie says that a MovieWriter made it; False for what is no movie."""
+    try:
+        with av.open(str(path)) as container:
+            told = {key.lower(): value for key, value in container.metadata.items()}
+    except (av.FFmpegError, OSError, ValueError):
+        return False
+    return told.get("comment") == MADE_BY
+
+
 def _decoded(container: Any, stream: Any) -> Iterator[tuple[int, Any]]:
     """Frames with their times; those that carry none count on from the last.
 
@@ -302,6 +313,7 @@ class MovieWriter:
         self._sound: Any = None
         try:
             self._out = av.open(str(self._temporary), "w", options=_muxer_options(path))
+            self._out.metadata["comment"] = MADE_BY
             self._stream = self._video_stream(width, height, pixel_aspect)
             self._packets: Iterator[Any] = self._copied_packets(audio_from) if audio_from else iter(())
             self._out.start_encoding()

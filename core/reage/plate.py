@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 from reage.errors import PlateError, RequestError
@@ -37,7 +38,6 @@ class Plate:
         self.frames = frames
         self.view = view
         self._files = files
-        self._digests: dict[tuple[Path, int, int], str] = {}
 
     @property
     def missing(self) -> list[int]:
@@ -91,18 +91,22 @@ class Plate:
         path = self.path(frame)
         try:
             status = path.stat()
-            key = (path, status.st_size, status.st_mtime_ns)
-            if key not in self._digests:
-                with path.open("rb") as file:
-                    self._digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _sha256(path.absolute(), status.st_size, status.st_mtime_ns)
         except OSError as error:
             raise PlateError(f"frame {frame}: {str(path)!r} cannot be read: {error.strerror or error}") from error
-        return f"{self._digests[key]}:{frame}" if self.is_movie else self._digests[key]
+        return f"{digest}:{frame}" if self.is_movie else digest
 
     def close(self) -> None:
         """Let a movie's file go."""
         if isinstance(self._files, MovieReader):
             self._files.close()
+
+
+@lru_cache(maxsize=1 << 16)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """Hash of a file, computed once a process for a path, size and time of change."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_plate(text: str, first_frame: int = 1, view: str | None = None) -> Plate:

@@ -1,8 +1,8 @@
 """Tells people, scripts and farms how far a run is: one event in, a line of the wanted dialect out.
 
-An event is a dict with a key `event`: `stage` (name), `progress` (frame, done, total; `stage` where no event `frame`
-will follow), `frame` (frame, state, path, why), `warning` (message), and at the end `done`, `error` (code, message)
-or `cancelled`.
+An event is a dict with a key `event`: `model` (name, seconds), `stage` (name), `progress` (frame, done, total;
+`stage` where no event `frame` will follow), `frame` (frame, state, path, why), `warning` and `note`
+(message), `plan` (of a dry run), and at the end `done`, `error` (code, message) or `cancelled`.
 Kinds that a reporter does not know are no error: it says nothing of them.
 """
 
@@ -77,11 +77,28 @@ def sentence(event: Event) -> str | None:
         why = f": {event['why']}" if event.get("why") else ""
         path = f" {event['path']}" if event.get("path") else ""
         return one_line(f"frame {event.get('frame')} {event.get('state')}{path}{why}")
+    if kind == "model":
+        return one_line(f"model {event.get('name')} loaded in {event.get('seconds')} s")
+    if kind == "plan":
+        return one_line(_plan(event))
     if kind == "warning":
         return one_line(f"warning: {event.get('message', '')}")
+    if kind == "note":
+        return one_line(event.get("message", ""))
     if kind == "error":
         return one_line(f"error: {event.get('message', '')}")
     return str(kind) if kind in ("done", "cancelled") else None
+
+
+def _plan(event: Event) -> str:
+    """What a dry run found: frames, faces, model, device, outputs, disk."""
+    counts = [f"face {face} in {frames} frames" for face, frames in event["faces"].items()]
+    faces = "not known before the plate is analysed" if event["analyse"] else ", ".join(counts) or "none"
+    missing = f" ({event['missing']} are missing)" if event.get("missing") else ""
+    return (
+        f"would render frames {event['frames']}{missing} into {', '.join(event['outputs'])}; faces: {faces}; "
+        f"model {event['model']} on {event['device']}; about {event['disk_mb']:g} MB of disk"
+    )
 
 
 class _Lines(Reporter, ABC):
@@ -162,7 +179,7 @@ class _Bar(Reporter):
 
     def event(self, event: Event) -> None:
         kind = event.get("event")
-        if kind in ("warning", "error"):
+        if kind in ("plan", "warning", "error", "note"):
             self._console.print(sentence(event), markup=False, soft_wrap=True)
         elif kind == "stage":
             self._finish_task()

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from reage.composite import side_of
 from reage.errors import OutputError, RequestError
-from reage.images import on_display, write_picture
+from reage.images import write_picture
 from reage.job import Job
 from reage.pipeline import frame_in_memory
-from reage.pipeline.outputs import full_colour, metadata, refuse_foreign
-from reage.pipeline.rendering import Rendered
+from reage.pipeline.outputs import display_codes, full_colour, metadata, refuse_foreign
+from reage.pipeline.placing import Rendered
 from reage.pipeline.scene import Scene
 from reage.pipeline.work import strictest_licence
 from reage.plate import open_plate
@@ -83,7 +83,7 @@ def sheet(job: Job, output: Path, frame: int | None = None) -> Iterator[Event]:
     yield {"event": "stage", "name": "sheet"}
     texts = metadata(scene, 0, number, "", strictest_licence(scene))
     texts["reage/age"] = " ".join(f"{age:g}" for age in _ages(job))
-    write_picture(output, _picture(laid_out(_tiles(scene, rendered), _labels(scene, number)), format, texts))
+    write_picture(output, picture_of(laid_out(_tiles(scene, rendered), _labels(scene, number)), format, texts))
     state = "aged" if scene.faces(number) else "no-face"
     yield {"event": "frame", "frame": number, "state": state, "path": str(output)}
     yield {"event": "done", "frame": number, "outputs": [str(output)]}
@@ -126,10 +126,9 @@ def framed(scene: Scene, rendered: Rendered) -> Window:
 
 
 def _seen(scene: Scene, rendered: Rendered, colour: NDArray[np.float32], window: Window) -> Image:
-    """What a display shows of a window: codes that are its own as they are, light encoded with a soft shoulder."""
-    space, part = scene.shot.colour, rendered.view.part
-    codes = on_display(colour if space.is_srgb else space.encoded(colour), part)[window.within(part.display_window)]
-    return np.asarray(np.rint(np.clip(np.nan_to_num(codes, nan=0.0), 0.0, 1.0) * 255.0), np.uint8)
+    """What a display shows of a window."""
+    codes = display_codes(rendered.view, colour, scene.shot.colour)
+    return codes[window.within(rendered.view.part.display_window)]
 
 
 def _sized(picture: Image, pixel_aspect: float) -> Image:
@@ -161,17 +160,18 @@ def _labels(scene: Scene, frame: int) -> list[str]:
 # ---- sheet -----------------------------------------------------------------------------------------------------------
 
 
-def laid_out(tiles: Sequence[Image], labels: Sequence[str]) -> Image:
+def laid_out(tiles: Sequence[Image], labels: Sequence[str], columns: int | None = None) -> Image:
     """Tiles of one size in rows, each with its label on a dark strip below.
 
     Args:
         tiles: (h, w, 3) each.
         labels: ASCII, one a tile.
+        columns: tiles in a row; left out: as many as are easy to look at.
     """
     height, width = tiles[0].shape[:2]
     most = MOST_COLUMNS if width <= 1.4 * height else MOST_COLUMNS // 2
-    rows = math.ceil(len(tiles) / most)
-    columns = math.ceil(len(tiles) / rows)
+    columns = columns or math.ceil(len(tiles) / math.ceil(len(tiles) / most))
+    rows = math.ceil(len(tiles) / columns)
     strip = round(min(max(0.12 * height, 36.0), 64.0))
     step_x, step_y = width + GAP, height + strip + GAP
     canvas = np.full((rows * step_y + GAP, columns * step_x + GAP, 3), DARK, np.uint8)
@@ -197,7 +197,8 @@ def _write(strip: Image, text: str, size: float) -> None:
     strip[:] = drawn
 
 
-def _picture(pixels: Image, format: str, texts: dict[str, str]) -> Picture:
+def picture_of(pixels: Image, format: str, texts: dict[str, str]) -> Picture:
+    """Pixels as a picture that can be written, with `reage/` metadata."""
     height, width = pixels.shape[:2]
     window = Window(0, 0, width, height)
     spec = oiio.ImageSpec(width, height, 3, "uint8")

@@ -92,11 +92,11 @@ def _explained(centre: NDArray[np.uint8], other: NDArray[np.uint8], flow: NDArra
 def _moved(change: Tensor, flow: Tensor) -> Tensor:
     """Bring a change onto the centre: sample it where the flow points to."""
     side, small = change.shape[-1], flow.shape[0]
-    scaled = _resized(flow.permute(2, 0, 1), side) * (side / small)
-    at = torch.arange(side, device=change.device, dtype=torch.float32) + 0.5
-    x = (at[None, :] + scaled[0]) * (2.0 / side) - 1.0
-    y = (at[:, None] + scaled[1]) * (2.0 / side) - 1.0
-    grid = torch.stack([x, y], -1)[None]
+    scaled = _resized(flow.permute(2, 0, 1), side) * (2.0 / small)
+    at = (torch.arange(side, device=change.device, dtype=torch.float32) + 0.5) * (2.0 / side) - 1.0
+    grid = torch.empty(1, side, side, 2, device=change.device)
+    torch.add(scaled[0], at[None, :], out=grid[0, ..., 0])
+    torch.add(scaled[1], at[:, None], out=grid[0, ..., 1])
     return F.grid_sample(change[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 

@@ -18,7 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from reage.atomic import write_text
 from reage.errors import PlateError, RequestError
 
-Point = tuple[float, float]
+LARGEST_TRACKS_FILE = 1 << 29
+"""Bytes. A face in a frame takes 2 KB: these are a quarter of a million; anything larger is a mistake or an attack."""
+LARGEST_QUAD = 12_000
+"""Plate pixels, of a side: a face that fills an 8K frame has 8000; more would fill the memory."""
+
+_Coordinate = Annotated[float, Field(ge=-1e5, le=1e5)]  # plate pixels: far beyond any plate
+Point = tuple[_Coordinate, _Coordinate]
 
 
 class _Strict(BaseModel):
@@ -48,6 +54,8 @@ class FaceAt(_Strict):
         (ax, ay), (bx, by), _, (dx, dy) = quad
         if abs((bx - ax) * (dy - ay) - (by - ay) * (dx - ax)) < 1.0:
             raise ValueError("the quad has no area")
+        if max(math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])) > LARGEST_QUAD:
+            raise ValueError(f"the quad is larger than {LARGEST_QUAD} pixels")
         return quad
 
 
@@ -79,9 +87,17 @@ class Tracks(_Strict):
     version: Literal[1] = 1
     plate: PlateFacts
     settings: str  # hash of the analysis settings and models
-    exposure: float  # stops that bring the faces to mid grey; one value for the shot
+    exposure: float = Field(ge=-32, le=32)  # stops that bring the faces to mid grey; one value for the shot
     cuts: list[int] = []  # first frames of new takes within the plate
     persons: list[Person] = []
+
+    @field_validator("persons")
+    @classmethod
+    def _told_apart(cls, persons: list[Person]) -> list[Person]:
+        ids = [person.id for person in persons]
+        if len(set(ids)) < len(ids):
+            raise ValueError("two persons have the same id")
+        return persons
 
     def take(self, frame: int) -> tuple[float, float]:
         """First frame and end (exclusive) of the take that a frame belongs to."""
@@ -95,9 +111,11 @@ def load_tracks(path: Path) -> Tracks:
 
     Raises:
         PlateError: the file is missing or cannot be read.
-        RequestError: its content is not a tracks file of a version this reage knows.
+        RequestError: its content is not a tracks file of a version this reage knows, or larger than 512 MiB.
     """
     try:
+        if path.stat().st_size > LARGEST_TRACKS_FILE:
+            raise RequestError(f"{path}: larger than 512 MiB; that is not a tracks file")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlateError(f"{path}: cannot read the tracks file; run 'reage analyse' first") from error

@@ -33,12 +33,18 @@ def frugal(make: Make, device: torch.device, dtype: torch.dtype, may_leave: bool
     """
     if device.type == "cpu":
         return make(device, dtype)
+    moved = False
     try:
         ager = make(device, dtype)
     except torch.OutOfMemoryError as error:
-        ager = _moved(make, device, may_leave, error)
+        ager, moved = _moved(make, device, may_leave, error), True
     coded = isinstance(ager, CodedAger)
-    return (_FrugalCoded if coded else _Frugal)(ager, make, device, may_leave)
+    return (_FrugalCoded if coded else _Frugal)(ager, make, device, may_leave, moved)
+
+
+def has_moved(ager: Ager) -> bool:
+    """Whether an ager has left its GPU for the processor, so that loading it again may be worth the while."""
+    return isinstance(ager, _Frugal) and ager.moved
 
 
 def _moved(make: Make, device: torch.device, may_leave: bool, error: torch.OutOfMemoryError) -> Ager:
@@ -52,8 +58,9 @@ def _moved(make: Make, device: torch.device, may_leave: bool, error: torch.OutOf
 class _Frugal:
     """See `frugal`."""
 
-    def __init__(self, ager: Ager, make: Make, device: torch.device, may_leave: bool) -> None:
+    def __init__(self, ager: Ager, make: Make, device: torch.device, may_leave: bool, moved: bool) -> None:
         self.facts: ModelFacts = ager.facts
+        self.moved = moved  # to the processor
         self._ager, self._make, self._device, self._may_leave = ager, make, device, may_leave
 
     def __call__(
@@ -97,6 +104,7 @@ class _Frugal:
                     size //= 2
                 else:
                     self._ager = _moved(self._make, self._device, self._may_leave, error)
+                    self.moved = True
 
 
 class _FrugalCoded(_Frugal):

@@ -22,7 +22,7 @@ from reage.faces.shape import COUNT, MIRROR, Shape, Upright, eye_distance, uprig
 from reage.geometry import apply
 from reage.models import LANDMARKS_68, verified
 
-_FACE = 400  # pixels of the box in the averaged patch: a step of the predictor is then 0.6 % of the eye distance
+FACE = 400  # pixels of the box in the averaged patch: a step of the predictor is then 0.6 % of the eye distance
 _SETTLING_FACE = 200  # for the starts before: the tree reads single pixels, so the size matters little
 _MARGIN = 1.7  # patch over box: chin, brows and the shifted starts stay inside
 _SETTLED = 0.02  # of the box's side: a start nearer than this to its own answer's box leaves no trace in the average
@@ -84,10 +84,10 @@ def locate(look: Look, start: Upright, model: Any) -> Face:
         previous, box = box, upright_box(answer)
         if _moved(previous, box) < _SETTLED * box.side:
             break
-    patch, flat_from_patch = look.patch(box, _FACE, _MARGIN)
+    patch, flat_from_patch = look.patch(box, FACE, _MARGIN)
     mirrored = np.ascontiguousarray(patch[:, ::-1])
-    answers = [_predict(model, patch, _FACE, *at) for at in _STARTS]
-    answers += [_unmirrored(_predict(model, mirrored, _FACE, *at), patch.shape[1]) for at in _STARTS]
+    answers = [_predict(model, patch, FACE, *at) for at in _STARTS]
+    answers += [_unmirrored(_predict(model, mirrored, FACE, *at), patch.shape[1]) for at in _STARTS]
     mean = np.mean(answers, 0)
     spread = math.sqrt(float(np.mean((np.stack(answers) - mean) ** 2)) * 2.0)
     return Face(apply(flat_from_patch, mean), spread / max(eye_distance(mean), 1e-6))

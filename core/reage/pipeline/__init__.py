@@ -5,6 +5,7 @@ Each answers an iterator of events, plain dictionaries, as `--progress json` pri
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +15,17 @@ import torch
 
 from reage.agers import load_ager
 from reage.agers.base import Ager
-from reage.atomic import clean_stale_temporaries
+from reage.atomic import clean_stale_temporaries, writable_folder
 from reage.device import pick_device
-from reage.errors import OutputError, PlateError, ReageError, RequestError
+from reage.errors import PlateError, ReageError, RequestError
 from reage.job import Job
 from reage.ledger import Manifest
 from reage.naming import without_age
 from reage.pipeline.analysis import analyse_plate, analysis_settings, plate_digest, settle_looks, with_looks
 from reage.pipeline.holdout import Holdout, open_holdout
 from reage.pipeline.outputs import Target, check_layers, manifest_beside, tracks_beside
-from reage.pipeline.rendering import Rendered, Renderer
+from reage.pipeline.placing import Rendered
+from reage.pipeline.rendering import Renderer
 from reage.pipeline.scene import Scene, chosen_persons
 from reage.pipeline.shot import Shot
 from reage.pipeline.stills import open_stills, run_stills
@@ -35,6 +37,9 @@ from reage.tracks import Person, Tracks, load_tracks, save_tracks
 Event = dict[str, Any]
 """One line of `--progress json`."""
 
+TELL_EVERY = 0.5
+"""Seconds between words about what takes long before the first frame."""
+
 
 def analyse(job: Job) -> Iterator[Event]:
     """Analyse the plate and write the tracks file that the job names.
@@ -44,7 +49,7 @@ def analyse(job: Job) -> Iterator[Event]:
     """
     if job.tracks is None:
         raise RequestError("analyse needs --tracks FILE, where to write")
-    shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
+    shot, ager = Shot(job), (yield from _loaded(job))
     tracks = yield from _analysed(job, shot, ager, Path(job.tracks))
     yield _tracks_event(tracks, Path(job.tracks))
     yield {"event": "done", "tracks": job.tracks}
@@ -58,17 +63,43 @@ def run(job: Job) -> Iterator[Event]:
     """
     if job.stills:
         pictures = open_stills(job)
-        yield from run_stills(job, pictures, load_ager(job.model, job.device, job.precision), _run_shot)
+        yield from run_stills(job, pictures, (yield from _loaded(job)), _run_shot)
         return
-    shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
-    outputs = _outputs(job, shot)
+    shot = Shot(job)
     path = Path(job.tracks) if job.tracks else _tracks_beside(job, shot)
-    yield from _run_shot(job, shot, ager, outputs, path)
+    order = _ordered(job, shot, _outputs(job, shot), sub_range_of_movie=False)
+    yield from _run_ordered(job, shot, (yield from _loaded(job)), order, path)
+
+
+def prepare(job: Job) -> Iterator[Event]:
+    """Analyse the plate into the tracks file that the job names, unless it fits plate and settings already.
+
+    Raises:
+        ReageError: see `reage.errors`.
+    """
+    if job.tracks is None:
+        raise RequestError("to prepare a farm's job needs --tracks FILE, where to write")
+    shot = Shot(job)
+    tracks = yield from _settled(job, shot, (yield from _loaded(job)), Path(job.tracks))
+    yield {"event": "done", "tracks": job.tracks, "faces": len(tracks.persons)}
+
+
+def _loaded(job: Job) -> Generator[Event, None, Ager]:
+    """The job's model; loaded after what is wrong with the request was told, once a request."""
+    started = time.perf_counter()
+    ager = load_ager(job.model, job.device, job.precision)
+    facts, seconds = ager.facts, round(time.perf_counter() - started, 2)
+    yield {"event": "model", "name": facts.name, "family": facts.family, "licence": facts.licence, "seconds": seconds}
+    return ager
 
 
 def _run_shot(job: Job, shot: Shot, ager: Ager, outputs: Sequence[Output], path: Path) -> Iterator[Event]:
     """Analyse a shot into `path`, or find it analysed there, and render it into `outputs`."""
-    order = _ordered(job, shot, outputs, sub_range_of_movie=False)
+    yield from _run_ordered(job, shot, ager, _ordered(job, shot, outputs, sub_range_of_movie=False), path)
+
+
+def _run_ordered(job: Job, shot: Shot, ager: Ager, order: _Order, path: Path) -> Iterator[Event]:
+    _claim(job, order)
     if job.dry_run and _reusable(job, shot, path) is None:
         yield _plan(job, shot, ager, order, None)
         yield {"event": "done", "dry_run": True}
@@ -106,15 +137,58 @@ def frame_in_memory(job: Job, number: int, beside: Path) -> Generator[Event, Non
     Raises:
         ReageError: see `reage.errors`.
     """
-    shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
-    if number not in shot.plate.frames:
-        raise PlateError(f"{shot.plate.name}: no frame {number}; there are {format_range(shot.plate.frames)}")
-    holdout = open_holdout(job.holdout, [number])
+    shot = Shot(job)
+    refuse_absent(shot, number)
+    ager = yield from _loaded(job)
     if job.tracks is not None:
         tracks = load_tracks(Path(job.tracks))
         yield _tracks_event(tracks, Path(job.tracks))
     else:
         tracks = yield from _settled(job, shot, ager, beside)
+    return (yield from frame_of(job, shot, tracks, ager, number))
+
+
+def refuse_absent(shot: Shot, number: int) -> None:
+    """Raise where the plate has no such frame.
+
+    Raises:
+        PlateError: with the frames that there are.
+    """
+    if number not in shot.plate.frames:
+        raise PlateError(f"{shot.plate.name}: no frame {number}; there are {format_range(shot.plate.frames)}")
+
+
+def fitting_tracks(job: Job, shot: Shot) -> Generator[Event, None, tuple[Path, Tracks] | None]:
+    """The tracks that a job's frames would be rendered from as they are: those it names, else those beside its output.
+
+    Yields:
+        How far the plate is compared with what was analysed, where that takes long.
+
+    Returns:
+        Their file and content; None where an analysis would have to come first.
+
+    Raises:
+        RequestError: what the job names is no tracks file.
+    """
+    if job.tracks is not None:
+        named = Path(job.tracks)
+        return (named, load_tracks(named)) if named.exists() else None
+    path = _tracks_beside(job, shot)
+    told = time.monotonic()
+    for done, number in enumerate(shot.plate.frames if path.exists() else [], start=1):
+        shot.plate.digest(number)  # kept for as long as the file does not change
+        if time.monotonic() - told > TELL_EVERY:
+            told, total = time.monotonic(), len(shot.plate.frames)
+            yield {"event": "progress", "stage": "compare", "frame": number, "done": done, "total": total}
+    tracks = _reusable(job, shot, path)
+    return None if tracks is None else (path, tracks)
+
+
+def frame_of(
+    job: Job, shot: Shot, tracks: Tracks, ager: Ager, number: int
+) -> Generator[Event, None, tuple[Scene, Rendered]]:
+    """One frame, rendered from tracks as `render` would and not written; see `frame_in_memory`."""
+    holdout = open_holdout(job.holdout, [number])
     device = pick_device(job.device)
     scene = _scene(job, shot, tracks, ager, holdout, device)
     yield from _warnings(scene, [number])
@@ -124,8 +198,12 @@ def frame_in_memory(job: Job, number: int, beside: Path) -> Generator[Event, Non
     return scene, rendered
 
 
-def render(job: Job) -> Iterator[Event]:
+def render(job: Job, apart: bool = False) -> Iterator[Event]:
     """Render the job's frames from a tracks file.
+
+    Args:
+        job: names the tracks.
+        apart: keep the manifest in a part of this process, for the last step of a farm's job to merge.
 
     Raises:
         ReageError: see `reage.errors`.
@@ -133,8 +211,10 @@ def render(job: Job) -> Iterator[Event]:
     if job.tracks is None:
         raise RequestError("render needs --tracks FILE; 'reage analyse' makes one")
     tracks = load_tracks(Path(job.tracks))
-    shot, ager = Shot(job), load_ager(job.model, job.device, job.precision)
-    order = _ordered(job, shot, _outputs(job, shot), sub_range_of_movie=True)
+    shot = Shot(job)
+    order = _ordered(job, shot, _outputs(job, shot), sub_range_of_movie=True, apart=apart)
+    ager = yield from _loaded(job)
+    _claim(job, order)
     yield _tracks_event(tracks, Path(job.tracks))
     yield from _rendered(job, shot, tracks, ager, order)
 
@@ -203,10 +283,9 @@ class _Order:
     holdout: Holdout | None
 
 
-def _ordered(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool) -> _Order:
-    """The order of a job; whatever can be told to be wrong is told now, before any work is done."""
+def _ordered(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool, apart: bool = False) -> _Order:
+    """The order of a job; what can be told to be wrong without a look at the outputs is told now."""
     wanted, on_disk = _wanted(job, shot), set(shot.plate.frames)
-    _refuse(set(wanted), shot, outputs, sub_range_of_movie)
     frames, missing = [f for f in wanted if f in on_disk], [f for f in wanted if f not in on_disk]
     if missing and (job.on_missing == "stop" or not frames):
         raise PlateError(
@@ -214,35 +293,34 @@ def _ordered(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie
             "copy them, choose other --frames, or give --on-missing skip"
         )
     holdout = open_holdout(job.holdout, frames)
-    targets = [Target(i, output, Manifest(manifest_beside(output))) for i, output in enumerate(outputs)]
+    _refuse(set(wanted), shot, outputs, holdout, sub_range_of_movie)
+    targets = [Target(i, output, Manifest(manifest_beside(output), apart)) for i, output in enumerate(outputs)]
     check_layers(targets, job.layers)
-    if not job.dry_run:
-        _claim(targets, frames, job.overwrite)
     return _Order(frames, missing, targets, holdout)
 
 
-def _claim(targets: Sequence[Target], frames: Sequence[int], overwrite: bool) -> None:
-    """Make folders, clean up after the dead, and refuse to harm what is not ours."""
-    for target in targets:
+def _claim(job: Job, order: _Order) -> None:
+    """Make folders, clean up after the dead, and refuse to harm what is not ours; nothing in a dry run."""
+    for target in order.targets if not job.dry_run else ():
         folder = target.output.stem.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot make the folder: {error.strerror}; check the path") from error
+        writable_folder(folder)
         clean_stale_temporaries(folder, target.output.stem.name)
         target.manifest.clean()
-        if not overwrite:
-            target.refuse_foreign(frames[:1] if target.output.is_movie else frames)
+        if not job.overwrite:
+            target.refuse_foreign(order.frames[:1] if target.output.is_movie else order.frames)
 
 
-def _refuse(wanted: set[int], shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool) -> None:
-    """Refuse parts of movies, and outputs that are the plate."""
+def _refuse(
+    wanted: set[int], shot: Shot, outputs: Sequence[Output], holdout: Holdout | None, sub_range_of_movie: bool
+) -> None:
+    """Refuse parts of movies, and outputs that are the plate or the hold-out matte."""
     for output in outputs:
         if output.is_movie and sub_range_of_movie and not wanted >= set(shot.plate.frames):
             raise RequestError(f"{output.name}: a movie is written in one go; render frames, or leave --frames out")
     here = sorted(wanted & set(shot.plate.frames))
     made = [output.path(frame) for output in outputs for frame in (here[:1] if output.is_movie else here)]
-    refuse_plate_overwrite(made, {shot.plate.path(frame) for frame in shot.plate.frames})
+    inputs = {shot.plate.path(frame) for frame in shot.plate.frames}
+    refuse_plate_overwrite(made, inputs | (holdout.files if holdout else frozenset()))
 
 
 def _rendered(job: Job, shot: Shot, tracks: Tracks, ager: Ager, order: _Order) -> Iterator[Event]:

@@ -29,21 +29,33 @@ class AgedCrops:
         self._scene, self._device = scene, device
         self._aged: dict[Key, AgedCrop] = {}
 
-    def take(self, views: Mapping[int, FrameView]) -> dict[int, ReageError]:
-        """Crop and age every face in a few frames, at most a batch of them.
+    def crops(self, view: FrameView) -> dict[int, Tensor]:
+        """The aligned crops of a frame by person: (3, S, S) each, as the networks see them. Safe in any thread."""
+        scene, crops = self._scene, {}
+        for person, face in scene.faces(view.number):
+            crop = scene.shot.crop(view, face, person.crop, scene.tracks.exposure, self._device)
+            if crop is not None:
+                crops[person.id] = crop
+        return crops
+
+    def take(self, crops: Mapping[int, Mapping[int, Tensor]]) -> dict[int, ReageError]:
+        """Age the crops of a few frames, at most a batch of them.
+
+        Args:
+            crops: by frame, as from `crops`.
 
         Returns:
             what kept a frame's faces from being aged, by frame.
         """
         faults: dict[int, ReageError] = {}
         for person in self._scene.persons:
-            codes = self._crops(person, views)
-            if not codes:
+            own = {number: by_person[person.id] for number, by_person in crops.items() if person.id in by_person}
+            if not own:
                 continue
             try:
-                self._age(person, codes)
+                self._age(person, own)
             except ReageError as fault:
-                faults.update(dict.fromkeys(codes, fault))
+                faults.update(dict.fromkeys(own, fault))
         return faults
 
     def of(self, person: Person, frame: int) -> AgedCrop | None:
@@ -57,17 +69,6 @@ class AgedCrops:
     def forget(self, number: int) -> None:
         """Drop what no frame after this one can need."""
         _drop(self._aged, number - self._scene.job.smooth)
-
-    def _crops(self, person: Person, views: Mapping[int, FrameView]) -> dict[int, Tensor]:
-        """The aligned crops of a person, by frame; (3, S, S) each, as the networks see them."""
-        scene, crops = self._scene, {}
-        for number, view in views.items():
-            if number in person.frames and any(person is p for p, _ in scene.faces(number)):
-                face = person.frames[number]
-                crop = scene.shot.crop(view, face, person.crop, scene.tracks.exposure, self._device)
-                if crop is not None:
-                    crops[number] = crop
-        return crops
 
     def _age(self, person: Person, crops: Mapping[int, Tensor]) -> None:
         changes = [self._changes(person, crops, output) for output in range(len(self._scene.targets))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ Event = dict[str, Any]
 FACE_LUMA = (0.06, 0.5)
 """Median linear luma of a face that networks trained on portraits have seen; beyond it, exposure is brought to the
 nearer end and no further, so that dark skin stays dark."""
+
+LAYOUT_WIDTH = 640
+"""Pixels of the width that are enough to tell takes apart."""
+
+LUMA_SAMPLES = 128
+"""Rows and columns of a face that are enough for its median."""
 
 RESPONSE_FRAMES = 3
 ASKED = (15.0, 25.0, 40.0, 55.0, 70.0, 85.0, 105.0)
@@ -100,7 +107,7 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
                 continue
             seen.frames.append(number)
             look = face_look(shot, view)
-            fresh = finder.step(number, look.pixels)
+            fresh = finder.step(number, look.thumbnail(LAYOUT_WIDTH))
             found = detector.step(number, look, fresh=fresh, last=number == frames[-1])
             seen.detections += found
             seen.lumas[number] = [luma_at(shot, view, detection.landmarks) for detection in found]
@@ -139,7 +146,7 @@ def face_look(shot: Shot, view: FrameView, exposure: float | None = None) -> Fac
     if exposure is None:
         exposure = _viewing_exposure(shot, pixels)
     origin = (float(view.window.x), float(view.window.y))
-    return FaceLook(shot.colour.display(pixels, exposure), origin, shot.pixel_aspect)
+    return FaceLook(pixels, origin, shot.pixel_aspect, partial(shot.colour.display, exposure=exposure))
 
 
 def _viewing_exposure(shot: Shot, pixels: NDArray[np.float32]) -> float:
@@ -166,6 +173,8 @@ def luma_at(shot: Shot, view: FrameView, landmarks: NDArray[np.float64]) -> tupl
     rows = slice(max(low[1] - window.y, 0), max(high[1] - window.y, 0))
     columns = slice(max(low[0] - window.x, 0), max(high[0] - window.x, 0))
     patch = view.straight(window)[rows, columns]
+    step = 1 + min(patch.shape[:2]) // LUMA_SAMPLES
+    patch = patch[::step, ::step]
     if patch.size == 0:
         return x, y, math.nan
     return x, y, float(np.nanmedian(_luma(decode_srgb(shot.colour.code_from_plate(patch, 0.0)))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ class Holdout:
 
     maps: Mapping[int, Callable[[Window], Mask]]  # a window of the plate -> (h, w), 0..1
     digests: Mapping[int, str]
+    files: frozenset[Path]  # all that the matte is made of
 
 
 def open_holdout(text: str | None, frames: Sequence[int]) -> Holdout | None:
@@ -33,9 +35,7 @@ def open_holdout(text: str | None, frames: Sequence[int]) -> Holdout | None:
     """
     if text is None:
         return None
-    head, colon, channel = text.rpartition(":")
-    # C:\mattes\a.%04d.exr has a colon and no channel.
-    pattern, channel = (head, channel) if colon and "/" not in channel and "\\" not in channel else (text, "")
+    pattern, channel = split_channel(text)
     plate = open_plate(pattern)
     single = len(plate.frames) == 1
     missing = [] if single else [frame for frame in frames if frame not in set(plate.frames)]
@@ -47,7 +47,15 @@ def open_holdout(text: str | None, frames: Sequence[int]) -> Holdout | None:
         return lambda window: _plane(plate, at[frame], channel, window)
 
     digests = {frame: _digest(plate.digest(at[frame]), channel) for frame in frames}
-    return Holdout({frame: reader(frame) for frame in frames}, digests)
+    files = frozenset(plate.path(frame) for frame in plate.frames)
+    return Holdout({frame: reader(frame) for frame in frames}, digests, files)
+
+
+def split_channel(text: str) -> tuple[str, str]:
+    """Pattern and channel of `PATTERN[:channel]`; no channel: empty."""
+    head, colon, channel = text.rpartition(":")
+    # C:\mattes\a.%04d.exr has a colon and no channel.
+    return (head, channel) if colon and "/" not in channel and "\\" not in channel else (text, "")
 
 
 def _digest(content: str, channel: str) -> str:

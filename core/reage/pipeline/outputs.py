@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 from reage.colour import Colour
 from reage.composite import Layers
 from reage.errors import OutputError, PlateError, RequestError
-from reage.images import assemble, convert, on_display, read_metadata, verify_picture, with_channels, write_picture
+from reage.images import (
+    HALF_MAX,
+    assemble,
+    convert,
+    on_display,
+    read_metadata,
+    verify_picture,
+    with_channels,
+    write_picture,
+)
 from reage.job import REGIONS
 from reage.ledger import Manifest
-from reage.pipeline.rendering import Rendered, recoloured
+from reage.pipeline.placing import Rendered, recoloured
 from reage.pipeline.scene import Scene
 from reage.pipeline.shot import FrameView
 from reage.plate import Output
@@ -106,14 +115,6 @@ def metadata(scene: Scene, output: int, frame: int, settings: str, licence: str)
     }
 
 
-def picture_of(rendered: Rendered, target: Target, scene: Scene, texts: Mapping[str, str]) -> Picture:
-    """The frame as it is written: the plate with the colour of the faces exchanged, layers and metadata added."""
-    view = rendered.view
-    colour, touched = full_colour(rendered, target.index, scene)
-    added = _layers(view.window, rendered.layers[target.index]) if scene.job.layers else None
-    return recoloured_picture(view, colour, touched, target.output.format, scene.shot.colour, texts, added)
-
-
 def recoloured_picture(
     view: FrameView,
     colour: Array,
@@ -154,6 +155,25 @@ def full_colour(rendered: Rendered, output: int, scene: Scene) -> tuple[Array, N
     return colour, touched
 
 
+def display_codes(view: FrameView, colour: Array, space: Colour) -> NDArray[np.uint8]:
+    """What a display shows of a frame, for people: codes that are its own as they are, light with a soft shoulder.
+
+    Args:
+        view: the plate's frame.
+        colour: (H, W, 3) over the data window, in the plate's space.
+        space: the plate's.
+
+    Returns:
+        (h, w, 3) sRGB-encoded over the display window.
+    """
+    return as_codes(on_display(colour if space.is_srgb else space.encoded(colour), view.part))
+
+
+def as_codes(encoded: Array) -> NDArray[np.uint8]:
+    """Encoded values as 8-bit codes; what is no number is black."""
+    return np.asarray(np.rint(np.clip(np.nan_to_num(encoded, nan=0.0), 0.0, 1.0) * 255.0), np.uint8)
+
+
 def is_scene_to_display(picture: Picture, format: str) -> bool:
     """Whether float light has to become display codes: an EXR plate written as an integer image or a movie."""
     return picture.depth == 0 and format not in ("exr", picture.format)
@@ -184,6 +204,7 @@ def _layers(window: Window, layers: Layers | None) -> dict[str, Array]:
     planes["reage_matte.A"] = np.zeros(shape, np.float32)
     planes |= {f"reage_region.{name}": np.zeros(shape, np.float32) for name in REGIONS}
     if layers is not None:
+        assert layers.regions is not None, "layers were asked for, so all were made"
         at = layers.window.within(window)
         for i, c in enumerate("RGB"):
             planes[f"reage_delta.{c}"][at] = layers.delta[..., i]
@@ -193,16 +214,24 @@ def _layers(window: Window, layers: Layers | None) -> dict[str, Array]:
     return planes
 
 
-def write_frame(rendered: Rendered, target: Target, scene: Scene, settings: str, licence: str) -> Path:
-    """Write one frame whole or not at all; answers its path.
+def write_frame(rendered: Rendered, target: Target, scene: Scene, settings: str, licence: str) -> int:
+    """Write one frame whole or not at all: the plate with the faces' colour exchanged, layers and metadata added.
+
+    Returns:
+        How many new values lay beyond the range of half, and were held at its end.
 
     Raises:
         OutputError: the disk refused.
     """
-    path = target.output.path(rendered.view.number)
-    texts = metadata(scene, target.index, rendered.view.number, settings, licence)
-    write_picture(path, picture_of(rendered, target, scene, texts), scene.job.compression)
-    return path
+    view, format = rendered.view, target.output.format
+    path = target.output.path(view.number)
+    texts = metadata(scene, target.index, view.number, settings, licence)
+    colour, touched = full_colour(rendered, target.index, scene)
+    added = _layers(view.window, rendered.layers(target.index, scene)) if scene.job.layers else None
+    picture = recoloured_picture(view, colour, touched, format, scene.shot.colour, texts, added)
+    write_picture(path, picture, scene.job.compression)
+    is_half = format == view.picture.format and view.part.channels[view.beauty.colour[0]].dtype == np.float16
+    return int(np.count_nonzero(np.abs(colour[touched]) > HALF_MAX)) if is_half else 0
 
 
 def check_layers(targets: Sequence[Target], layers: bool) -> None:

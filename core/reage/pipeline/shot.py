@@ -107,11 +107,9 @@ class Shot:
         window_from_crop = geometry.compose(geometry.shift(-window.x, -window.y), geometry.plate_from_crop(quad, size))
         return geometry.resample(code, window_from_crop, size, size).clamp(0.0, 1.0)
 
-    def plate_change(self, frame: FrameView, face: FaceAt, change: Tensor, exposure: float) -> tuple[Window, Array]:
-        """D over the face's rectangle: (h, w, 3) in the plate's space, 0 outside the quad."""
-        quad = face.quad_array()
-        window = rectangle(quad, frame.window)
-        crop_from_plate = geometry.invert(geometry.plate_from_crop(quad, change.shape[-1]))
+    def plate_change(self, frame: FrameView, face: FaceAt, window: Window, change: Tensor, exposure: float) -> Array:
+        """D over a rectangle: (h, w, 3) in the plate's space, 0 outside the face's quad."""
+        crop_from_plate = geometry.invert(geometry.plate_from_crop(face.quad_array(), change.shape[-1]))
         crop_from_window = geometry.compose(crop_from_plate, geometry.shift(window.x, window.y))
         moved = geometry.resample(change, crop_from_window, window.height, window.width).cpu()
         inside = torch.from_numpy(geometry.covers(crop_from_window, change.shape[-1], window.width, window.height))
@@ -119,7 +117,7 @@ class Shot:
         delta = self.colour.plate_change(code, torch.where(inside, moved, 0.0), exposure)
         if frame.alpha is not None:
             delta = delta * frame.alpha[window.within(frame.window)][..., None]
-        return window, np.nan_to_num(delta, nan=0.0, posinf=0.0, neginf=0.0)
+        return np.nan_to_num(delta, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def on_crop(face: FaceAt, size: float) -> np.ndarray:

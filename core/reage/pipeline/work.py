@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from reage.atomic import process_mark
 from reage.errors import OutputError, PlateError, ReageError, SomeFramesFailed
 from reage.ledger import Line, State
 from reage.models import LANDMARKS_68
 from reage.movies import MovieWriter
 from reage.pipeline.holdout import Holdout
 from reage.pipeline.outputs import Target, movie_frame, write_frame
-from reage.pipeline.rendering import Rendered, Renderer
+from reage.pipeline.placing import Rendered
+from reage.pipeline.rendering import Renderer
 from reage.pipeline.scene import Scene
 from reage.pipeline.streams import Behind
+from reage.sequence import format_range
 
 Event = dict[str, Any]
 
@@ -35,6 +38,7 @@ class Work:
         self._scene, self._targets, self._device, self._holdout = scene, targets, device, holdout
         self._states: Counter[str] = Counter()
         self._faults: list[str] = []
+        self._held: dict[int, int] = {}  # by frame: values beyond the range of half
         self._hashes: dict[tuple[int, int], str] = {}
         self._saved = time.monotonic()
         self._licence = strictest_licence(scene)
@@ -106,7 +110,7 @@ class Work:
 
     def _files(self, todo: Sequence[int]) -> Iterator[Event]:
         """Frames as files, encoded behind the renderer."""
-        writers = Behind[tuple[int, Target, float], Path](workers=2, depth=4)
+        writers = Behind[tuple[int, Target, float], int](workers=2, depth=4)
         try:
             with writers:
                 yield from self._written(todo, writers)
@@ -114,13 +118,13 @@ class Work:
             for item, _ in writers.finished():  # an error or a signal came between
                 self._book(*item)
 
-    def _written(self, todo: Sequence[int], writers: Behind[tuple[int, Target, float], Path]) -> Iterator[Event]:
+    def _written(self, todo: Sequence[int], writers: Behind[tuple[int, Target, float], int]) -> Iterator[Event]:
         scene, started = self._scene, time.monotonic()
         for number, rendered in self._renderer().frames(todo):
             for target in self._targets:
                 item = (number, target, 0.0 if isinstance(rendered, ReageError) else rendered.seconds)
 
-                def write(result: Any = rendered, target: Target = target, number: int = number) -> Path:
+                def write(result: Any = rendered, target: Target = target, number: int = number) -> int:
                     if isinstance(result, ReageError):
                         raise result
                     return write_frame(result, target, scene, self._settings(target, number), self._licence)
@@ -133,7 +137,7 @@ class Work:
     def _finished(
         self,
         item: tuple[int, Target, float],
-        future: Future[Path],
+        future: Future[int],
         total: int,
         started: float,
     ) -> Iterator[Event]:
@@ -143,6 +147,8 @@ class Work:
         fault = future.exception()
         if fault is None:
             state = self._book(number, target, seconds)
+            if held := future.result():
+                self._held[number] = self._held.get(number, 0) + held
             yield {"event": "frame", "frame": number, "state": state, "path": str(path)}
         elif not isinstance(fault, ReageError) or isinstance(fault, OutputError) or self._scene.job.on_error == "stop":
             raise fault
@@ -162,7 +168,8 @@ class Work:
     def _book(self, number: int, target: Target, seconds: float) -> State:
         """Enter a frame that was written into the manifest."""
         state, name = self._state(number), target.output.path(number).name
-        target.manifest.add(Line(number, name, state, self._settings(target, number), round(seconds, 3)))
+        settings, host = self._settings(target, number), process_mark().rpartition(".")[0]
+        target.manifest.add(Line(number, name, state, settings, round(seconds, 3), host=host))
         return state
 
     def _failed(self, number: int, target: Target, fault: ReageError) -> State:
@@ -171,7 +178,7 @@ class Work:
         state: State = "failed"
         if self._scene.job.on_error == "copy":
             try:
-                plain = Rendered(self._scene.shot.frame(number), [None] * len(self._targets), 0.0)
+                plain = Rendered(self._scene.shot.frame(number), [], None, 0.0)
                 # No settings: whoever runs this again gets another try at the frame.
                 write_frame(plain, target, self._scene, "", self._licence)
                 state = "copied"
@@ -209,6 +216,12 @@ class Work:
     def _end(self) -> Iterator[Event]:
         states = {state: count for state, count in sorted(self._states.items()) if count}
         failed = states.get("failed", 0) + states.get("copied", 0)
+        if self._held:
+            yield {
+                "event": "warning",
+                "message": f"{sum(self._held.values())} values beyond what half floats hold became +-65504, "
+                f"in frames {format_range(self._held)}",
+            }
         summary = {"states": states, "outputs": [target.output.name for target in self._targets]}
         if failed:
             yield {"event": "summary", **summary}

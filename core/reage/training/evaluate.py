@@ -31,7 +31,7 @@ from reage.exemplars import BANK
 from reage.faces.age import apparent_age
 from reage.faces.identity import describe, distance
 from reage.faces.landmarks import locate, predictor
-from reage.faces.look import Look, to_flat, to_plate
+from reage.faces.look import Look, grey, to_flat, to_plate
 from reage.faces.shape import Shape, ffhq_quad, upright_box
 from reage.images import colour_planes, convert, find_beauty, read_metadata, read_picture
 from reage.job import Job
@@ -217,7 +217,7 @@ def found_on_crop(crop: Picture8, landmarks: Shape) -> tuple[Shape, Shape]:
     look, box = Look(crop), upright_box(landmarks)
     left, top = box.x - box.side / 2, box.y - box.side / 2
     rectangle = dlib.rectangle(round(left), round(top), round(left + box.side) - 1, round(top + box.side) - 1)
-    parts = predictor()(look.grey, rectangle).parts()
+    parts = predictor()(grey(crop), rectangle).parts()
     once = np.array([(point.x, point.y) for point in parts], np.float64) + 0.5
     return locate(look, box, predictor()).landmarks, once
 
