@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,14 @@ class SmallCodedAger(SmallAger):
 
     def paint(self, codes: Tensor) -> Tensor:
         return codes[..., None] * self.pattern + self.error
+
+
+class SmallAgelessAger(SmallAger):
+    """A model that takes no age, as Fast-AgingGAN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts = dataclasses.replace(self.facts, takes_age=False, clamps=False)
 
 
 def use_small_ager(monkeypatch: Any, kind: type[SmallAger] = SmallAger) -> None:

@@ -415,6 +415,16 @@ def test_ages_outside_the_trained_range_are_clamped_with_one_warning(shot: dict[
     assert np.array_equal(planes(tmp_path / "a.1001.exr")["R"], planes(tmp_path / "b.1001.exr")["R"])
 
 
+@pytest.mark.parametrize(("years", "advised"), [(70, False), (20, True)])
+def test_a_model_without_an_age_says_so(
+    shot: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, years: int, advised: bool
+) -> None:
+    rig.use_small_ager(monkeypatch, rig.SmallAgelessAger)
+    events = go(tmp_path / "a.%04d.exr", shot, age=years, frames="1001")
+    (told,) = (event["message"] for event in events if event["event"] == "warning")
+    assert "takes no age" in told and ("another --model" in told) == advised
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version": 2}', "\0", '{"version": 1, "extra": 3}'])
 def test_a_tracks_file_that_is_none_is_refused(shot: dict[str, str], tmp_path: Path, text: str) -> None:
     (tmp_path / "t.json").write_text(text)

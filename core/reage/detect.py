@@ -34,7 +34,7 @@ _SPREAD = 0.065  # most disagreement of the landmark starts: faces 0.01, near pr
 _SURE_SPREAD = 0.045  # where the detector was not sure
 
 _REACH = 0.55  # of the box's side: how far a head moves between two frames beyond its predicted place
-_CLOSE = 1.15  # of the side, from the box's centre: what is converted for the face models; the rest where it is asked for
+_CLOSE = 1.15  # of the side, from the box's centre: what is converted for the face models, the rest on demand
 _GROWTH = 1.6  # largest change of size from frame to frame that can be the same face; boxes come in steps of 1.2
 _TOUCHING = 0.45  # of the side: two boxes nearer than this are one face
 _CROWDED = 1.6  # of the side: people nearer than this are told apart by identity in every frame

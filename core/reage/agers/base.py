@@ -31,6 +31,7 @@ class ModelFacts:
     needs_source_age: bool
     reconstructs: bool  # answers a new picture rather than a change of the crop
     calibrates: bool  # its response to asked ages is measured on each person, and kept in the look
+    takes_age: bool = True  # False: it answers one change, older, whatever age is asked for
 
 
 class Ager(Protocol):

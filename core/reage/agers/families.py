@@ -43,6 +43,7 @@ class Family:
     clamps: bool
     needs_source_age: bool
     reconstructs: bool
+    takes_age: bool = True  # False: it answers one change, older, whatever age is asked for
     unet: Callable[[nn.Module], FranChange] | None = None  # a change at any size, for families that can be exported
 
     def empty(self, shapes: Shapes) -> nn.Module:
@@ -109,6 +110,7 @@ FAST_AGING_GAN = Family(
     clamps=False,
     needs_source_age=False,
     reconstructs=False,  # there is no second answer to set its picture against
+    takes_age=False,
 )
 FRAN = Family(
     name="fran",

@@ -31,6 +31,7 @@ def open_stored(store: Store, record: Record, device: torch.device, dtype: torch
         needs_source_age=family.needs_source_age,
         reconstructs=family.reconstructs,
         calibrates=False,
+        takes_age=family.takes_age,
     )
     return family.ager(network_of(store, record, family), facts, device, dtype)
 

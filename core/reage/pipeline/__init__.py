@@ -352,15 +352,23 @@ def _warnings(scene: Scene, frames: Sequence[int]) -> Iterator[Event]:
     """What is worth a word before the first frame."""
     if not scene.persons:
         yield {"event": "warning", "message": "no face was found in the plate; frames are passed on as they are"}
-    low, high = scene.ager.facts.ages
-    curves = [target.of(person.id) for target in scene.targets for person in scene.persons]
-    asked = [curve(frame) for curve in curves if curve is not None for frame in (frames[0], frames[-1])]
-    outside = [age for age in asked if not low <= age <= high]
-    if outside and scene.ager.facts.clamps:
+    facts, at = scene.ager.facts, (frames[0], frames[-1])
+    low, high = facts.ages
+    curves = [(person, target.of(person.id)) for target in scene.targets for person in scene.persons]
+    asked = [(curve(frame), scene.source_age(person)) for person, curve in curves if curve for frame in at]
+    outside = [age for age, _ in asked if not low <= age <= high]
+    if outside and facts.clamps:
         yield {
             "event": "warning",
-            "message": f"age {outside[0]:g} is outside what {scene.ager.facts.name} was trained on "
-            f"({low:g} to {high:g}); it is clamped",
+            "message": f"age {outside[0]:g} is outside what {facts.name} was trained on ({low:g} to {high:g}); "
+            "it is clamped",
+        }
+    if not facts.takes_age:
+        younger = any(age < source for age, source in asked)
+        yield {
+            "event": "warning",
+            "message": f"{facts.name} takes no age: it makes every face older by the same step; dial it with --strength"
+            + ("; for younger faces choose another --model" if younger else ""),
         }
 
 
