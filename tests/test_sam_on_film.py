@@ -56,7 +56,7 @@ def test_the_errors_of_the_inversion_cancel_in_change_mode(film: dict[str, Any],
     change = changes(tmp_path / "change", film, age=own, smooth=0)
     replace = changes(tmp_path / "replace", film, age=own, mode="replace", smooth=0)
     assert all(len(delta) > 500 for delta in change)
-    # At the person's own age nothing is asked for: replacing the face costs what the model gets wrong, a change nothing.
+    # At the person's own age nothing is asked for: what the model gets wrong replaces the face, and is in no change.
     assert max(np.abs(delta).max() for delta in change) < 1e-5
     assert min(np.sqrt(np.mean(delta**2)) for delta in replace) > 0.05
 

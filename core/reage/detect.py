@@ -207,8 +207,8 @@ class Follower:
         detections: list[Detection] = []
         taken = list(self._seen.get(frame, ()))
         for target in self._starts.pop(frame):
-            others = [Target(frame, shape, (0.0, 0.0), None, frame) for shape in taken]
-            result = follow(frame, look, target, self._model, crowded=_crowded(target, others))
+            # Where somebody was lost, somebody else may stand: whoever is found there has to be the person.
+            result = follow(frame, look, target, self._model, crowded=True)
             if result is not None and _near_any(result[1].landmarks, taken):
                 continue  # it met a face that is known: there the first pass knows more
             if result is not None:

@@ -23,6 +23,7 @@ from reage.tracks import FaceAt
 MAX_GAP = 12  # frames that a person may be missing and still be continued by place: half a second
 _REACH = 0.5  # of the box's side: how far a face may be from where it was, for neighbouring frames
 _REACH_PER_FRAME = 0.1  # and so much more for each frame of a gap
+_LOST = 0.1  # cost of each frame of a gap: who was seen a moment ago is continued before who has been lost
 _GROWTH = math.log(1.5)  # change of size within a piece
 _OTHER = 0.62  # identity distance from which a neighbour in place is somebody else; turned heads reach 0.5
 _SAME = 0.44  # identity distance between the means of two pieces of one person: 0.1 to 0.41, strangers from 0.47
@@ -125,10 +126,11 @@ def _cost(piece: _Piece, new: Detection, pixel_aspect: float) -> float:
     if away > _REACH + _REACH_PER_FRAME * gap or growth > _GROWTH:
         return math.inf
     known = piece.descriptor() if new.descriptor is not None else None
+    placed = away + growth + _LOST * gap
     if known is None or new.descriptor is None:
-        return away + growth
+        return placed
     unlike = distance(known, new.descriptor)
-    return math.inf if unlike > _OTHER else away + growth + _IDENTITY_WEIGHT * unlike
+    return math.inf if unlike > _OTHER else placed + _IDENTITY_WEIGHT * unlike
 
 
 def _joined(pieces: Sequence[_Piece]) -> list[_Piece]:

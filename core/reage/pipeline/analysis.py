@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reage import matte, track
+from reage import matte, track, vouch
 from reage.ageing import age
 from reage.agers.base import Ager, Look
 from reage.colour import decode_srgb
@@ -118,6 +118,7 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
     people = track.link(seen.detections, seen.frames, cuts, shot.pixel_aspect)
     yield from _follow_back(shot, seen, people, cuts, model)
     people = track.link(seen.detections, seen.frames, cuts, shot.pixel_aspect)
+    faces = _vouched(shot, [smooth(person.detections, cuts, shot.pixel_aspect) for person in people])
     exposure = settle_exposure([luma for person in people for luma in _lumas_of(person.detections, seen)])
     tracks = Tracks(
         plate=PlateFacts(
@@ -132,7 +133,7 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
         settings=analysis_settings(job, shot),
         exposure=exposure,
         cuts=list(cuts),
-        persons=[_person(person.id, smooth(person.detections, cuts, shot.pixel_aspect), shot) for person in people],
+        persons=[_person(person.id, own, shot) for person, own in zip(people, faces, strict=True)],
     )
     tracks = _with_ages(shot, tracks)
     yield {"event": "stage", "name": "measure", "faces": len(tracks.persons)}
@@ -153,7 +154,8 @@ def _viewing_exposure(shot: Shot, pixels: NDArray[np.float32]) -> float:
     """Stops that bring a very dark or very bright frame into sight, in whole stops; 0 for all others."""
     sample = np.ascontiguousarray(pixels[::8, ::8])
     luma = _luma(decode_srgb(shot.colour.code_from_plate(sample, 0.0)))
-    bright = float(np.nanpercentile(luma, 90)) if luma.size else 0.0
+    luma = luma[np.isfinite(luma)]
+    bright = float(np.percentile(luma, 90)) if luma.size else 0.0
     if 0.15 <= bright <= 1.5 or not bright > 0.0:
         return 0.0
     return float(np.clip(round(math.log2(0.4 / bright)), -8, 8))
@@ -209,6 +211,41 @@ def _follow_back(
         seen.detections += found
         seen.lumas.setdefault(number, []).extend(luma_at(shot, view, detection.landmarks) for detection in found)
         yield {"event": "progress", "stage": "follow", "frame": number}
+
+
+def _vouched(shot: Shot, people: Sequence[dict[int, FaceAt]]) -> list[dict[int, FaceAt]]:
+    """Each person's faces without the bridged ones that the plate does not show."""
+    nearest: dict[tuple[int, int], int] = {}  # for each person and bridged frame: the nearest in which they were found
+    for at, faces in enumerate(people):
+        found = [frame for frame, face in faces.items() if face.state == "found"]
+        for frame in (frame for frame, face in faces.items() if face.state == "bridged" and frame in shot.plate.frames):
+            nearest[at, frame] = min(found, key=lambda other: (abs(other - frame), other))
+    wanted = {(at, frame) for at, frame in nearest} | {(at, frame) for (at, _), frame in nearest.items()}
+    patches: dict[tuple[int, int, bool], vouch.Patch] = {}
+    for number in sorted({frame for _, frame in wanted}):
+        look = _readable_look(shot, number)
+        if look is None:
+            continue
+        for at in (at for at, frame in wanted if frame == number):
+            flat = to_flat(people[at][number].landmark_array(), shot.pixel_aspect)
+            for roomy in (False, True):
+                patches[at, number, roomy] = vouch.patch(look, flat, roomy)
+    gone = {
+        (at, frame)
+        for (at, frame), near in nearest.items()
+        if (at, frame, True) in patches
+        and (at, near, False) in patches
+        and vouch.resemblance(patches[at, frame, True], patches[at, near, False]) < vouch.LEAST
+    }
+    return [{f: face for f, face in faces.items() if (at, f) not in gone} for at, faces in enumerate(people)]
+
+
+def _readable_look(shot: Shot, number: int) -> FaceLook | None:
+    """A frame for the face models; None where it is damaged."""
+    try:
+        return face_look(shot, shot.frame(number))
+    except PlateError:
+        return None
 
 
 def _person(number: int, faces: dict[int, FaceAt], shot: Shot) -> Person:
