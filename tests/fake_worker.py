@@ -17,6 +17,11 @@ words = sys.argv[1:]
 task = words[3]
 if task == "render":
     task = words[words.index("--frames") + 1]
+def asked(number, frame):
+    with open(folder + "/asked", "a") as file:
+        file.write(task + chr(10))
+    sys.exit(143)
+signal.signal(signal.SIGTERM, asked)
 with open(folder + "/calls.jsonl", "a") as file:
     names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
     environment = dict((name, os.environ[name]) for name in names if name in os.environ)
@@ -26,11 +31,6 @@ with open(folder + "/calls.jsonl") as file:
 with open(folder + "/plan.json") as file:
     plan = json.load(file).get(task, [])
 act = plan[min(before, len(plan) - 1)] if plan else 0
-def asked(number, frame):
-    with open(folder + "/asked", "a") as file:
-        file.write(task + chr(10))
-    sys.exit(143)
-signal.signal(signal.SIGTERM, asked)
 first, _, last = task.partition("-") if task[0].isdigit() else ("1", "", "0")
 for frame in range(int(first), int(last) + 1):
     print("openjd_status: frame %d aged /made/%d.exr" % (frame, frame), flush=True)
@@ -40,6 +40,10 @@ if act == "die":
     os.kill(os.getpid(), signal.SIGKILL)
 while act == "hang":
     time.sleep(0.01)
+if isinstance(act, list):  # another task, and the exit code once that has begun
+    while not any(json.loads(line)["task"] == act[0] for line in open(folder + "/calls.jsonl")):
+        time.sleep(0.01)
+    act = act[1]
 if act:
     print("openjd_fail: it went wrong in " + task, flush=True)
     print("reage: it went wrong", file=sys.stderr, flush=True)
@@ -66,7 +70,10 @@ class FakeWorker:
         self.plan()
 
     def plan(self, **acts: Any) -> None:
-        """What a task does, call by call: an exit code, `die` or `hang`. `f1_4` stands for frames 1-4."""
+        """What a task does, call by call: an exit code, `die`, `hang`, or a code once another task has begun.
+
+        `f1_4` stands for frames 1-4.
+        """
         named = {
             name.removeprefix("f").replace("_", "-") if name[1:2].isdigit() else name: a for name, a in acts.items()
         }
