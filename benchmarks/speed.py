@@ -29,13 +29,14 @@ from reage import pipeline
 from reage.ageing import age
 from reage.agers import load_ager
 from reage.cuts import CutFinder
-from reage.detect import Detector
+from reage.detect import Detector, searched
 from reage.faces.landmarks import predictor
+from reage.faces.look import Look
 from reage.images import write_picture
 from reage.job import Job
 from reage.nets.fran_unet import FranUNet
 from reage.pipeline.analysis import LAYOUT_WIDTH, face_look, luma_at
-from reage.pipeline.shot import Shot, on_crop
+from reage.pipeline.shot import FrameView, Shot, on_crop
 from reage.pipeline.streams import Ahead, Behind
 from reage.tracks import load_tracks
 
@@ -179,19 +180,28 @@ def detect(bench: Bench) -> Iterator[str]:
     """Detection and landmarks at UHD, decoded before."""
     frames = max(6, bench.frames // 3)
     shot = Shot(bench.job("UHD", frames))
-    detector, finder, spent = Detector(predictor()), CutFinder(), 0.0
+    detector, finder = Detector(predictor()), CutFinder()
     # Eight periods of the search for newcomers in the whole frame, to and fro in a few frames.
     views = [shot.frame(number) for number in shot.plate.frames[:4]]
     count = 48
-    for k in range(count + 1):
+
+    def opened(k: int) -> tuple[FrameView, Look, Any]:
+        """What the analysis makes ahead, beside the detector."""
         view = views[min(k % 6, 6 - k % 6)]
-        started = time.perf_counter()
         look = face_look(shot, view)
-        fresh = finder.step(k, look.thumbnail(LAYOUT_WIDTH))
-        for found in detector.step(k, look, fresh=fresh):
-            luma_at(shot, view, found.landmarks)
-        spent += time.perf_counter() - started if k else 0.0  # the first loads the models
-    yield row("detection and landmarks at UHD, a frame", spent / count)
+        return view, look, searched(k, look)
+
+    def all_steps(first: int, end: int) -> None:
+        ahead = Ahead(opened, range(first, end), ahead=2, workers=WORKERS)
+        for k in range(first, end):
+            view, look, there = ahead.get(k)
+            fresh = finder.step(k, look.thumbnail(LAYOUT_WIDTH))
+            for found in detector.step(k, look, fresh=fresh, searched=there):
+                luma_at(shot, view, found.landmarks)
+        ahead.close()
+
+    all_steps(0, 1)  # loads the models
+    yield row("detection and landmarks at UHD, a frame", a_frame(count, lambda: all_steps(1, count + 1)))
 
 
 def child(job: list[str]) -> tuple[float, float, int]:

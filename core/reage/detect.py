@@ -23,7 +23,7 @@ from reage.records import Detection
 
 SEARCH_EVERY = 6  # frames between searches of the whole frame: newcomers are found late, then followed back
 SEARCH_SIDE = 960  # pixels of the longer side then: 50 ms, faces of 1/12 of the width and more
-DEEP_EVERY = 4  # every so many searches, and at the first frame of a take, smaller faces are searched for as well
+DEEP_EVERY = 4  # every so many searches, and at what looks like a new take, smaller faces are searched for as well
 DEEP_SIDE = 1920  # pixels of the longer side then
 _ENLARGE = 2.0  # small plates are enlarged up to this: faces from 40 plate pixels
 
@@ -37,9 +37,10 @@ _REACH = 0.55  # of the box's side: how far a head moves between two frames beyo
 _CLOSE = 1.15  # of the side, from the box's centre: what is converted for the face models, the rest on demand
 _GROWTH = 1.6  # largest change of size from frame to frame that can be the same face; boxes come in steps of 1.2
 _TOUCHING = 0.45  # of the side: two boxes nearer than this are one face
+_PLAINLY = 0.25  # of the side: a box of the whole frame nearer than this to a known face needs no second look
 _CROWDED = 1.6  # of the side: people nearer than this are told apart by identity in every frame
 
-_DESCRIBE_EVERY = 8  # frames between descriptors of a person: 75 ms each
+_DESCRIBE_EVERY = 12  # frames between descriptors of a person: 90 ms each
 _SAME = 0.55  # identity distance up to which a face without a detector's answer is the person
 _OTHER = 0.62  # identity distance from which a detected face is somebody else; turned heads reach 0.5
 _PATIENCE = 12  # frames without a face after which a person is no longer looked for; the whole-frame search remains
@@ -85,9 +86,15 @@ class Detector:
         self._model = model
         self._targets: list[Target] = []
         self._steps = 0
-        self._searches = 0
 
-    def step(self, frame: int, look: Look, fresh: bool = False, last: bool = False) -> list[Detection]:
+    def step(
+        self,
+        frame: int,
+        look: Look,
+        fresh: bool = False,
+        last: bool = False,
+        searched: Sequence[detector.Found] | None = None,
+    ) -> list[Detection]:
         """The faces of the next frame.
 
         Args:
@@ -95,19 +102,21 @@ class Detector:
             look: its picture.
             fresh: it looks like the first frame of a new take (`reage.cuts`): nobody is expected at a place.
             last: it is the last one: newcomers are searched for.
+            searched: what `searched` gave for this step, where it was asked ahead.
 
         Returns:
             One record a face, in plate pixels. Some may be none: `reage.track.link` judges over time.
         """
         if fresh:
             self._targets = []
-            self._steps = self._searches = 0
         detections, targets = self._follow(frame, look)
-        if last or self._steps % SEARCH_EVERY == 0:
-            for detection, target in self._newcomers(frame, look, targets):
+        due = DEEP_SIDE if fresh else search_due(self._steps) or (SEARCH_SIDE if last else None)
+        if due is not None:
+            if searched is None or due != search_due(self._steps):
+                searched = detector.search(look, due, _ENLARGE, _NEW_SCORE)
+            for detection, target in self._newcomers(frame, look, targets, searched):
                 detections.append(detection)
                 targets.append(target)
-            self._searches += 1
         self._steps += 1
         found = [target for target in targets if target.frame == frame]
         lost = [t for t in targets if t.frame != frame and frame - t.frame <= _PATIENCE and not _taken(t, found)]
@@ -128,12 +137,15 @@ class Detector:
                 targets.append(result[1])
         return detections, targets
 
-    def _newcomers(self, frame: int, look: Look, known: Sequence[Target]) -> list[tuple[Detection, Target]]:
+    def _newcomers(
+        self, frame: int, look: Look, known: Sequence[Target], searched: Sequence[detector.Found]
+    ) -> list[tuple[Detection, Target]]:
         """Faces of the whole frame that belong to no target of this frame."""
-        side = DEEP_SIDE if self._searches % DEEP_EVERY == 0 else SEARCH_SIDE
         taken = [target.landmarks for target in known if target.frame == frame]
         new: list[tuple[Detection, Target]] = []
-        for found in detector.search(look, side, _ENLARGE, _NEW_SCORE):
+        for found in searched:
+            if any(_offset(found.box, upright_box(shape)) < _PLAINLY for shape in taken):
+                continue
             close = look.close_up(found.box, FACE, _CLOSE)
             face = locate(close, found.box, self._model)
             if _near_any(face.landmarks, taken):
@@ -146,6 +158,23 @@ class Detector:
             taken.append(face.landmarks)
             new.append((detection, Target(frame, face.landmarks, (0.0, 0.0), descriptor, frame)))
         return new
+
+
+def search_due(step: int) -> int | None:
+    """How long the longer side is in which a step of the first pass searches the whole frame; None where it does not.
+
+    Args:
+        step: the frame's place among all, from 0.
+    """
+    if step % SEARCH_EVERY:
+        return None
+    return DEEP_SIDE if step // SEARCH_EVERY % DEEP_EVERY == 0 else SEARCH_SIDE
+
+
+def searched(step: int, look: Look) -> list[detector.Found] | None:
+    """What a step finds in the whole frame, where a search is due. Safe in any thread, and ahead of `Detector.step`."""
+    side = search_due(step)
+    return None if side is None else detector.search(look, side, _ENLARGE, _NEW_SCORE)
 
 
 class Follower:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,11 +25,16 @@ class Found:
     score: float  # 0 is the threshold it was trained for; clear faces have 0.5 to 3
 
 
-@lru_cache(maxsize=1)
+_own = threading.local()
+
+
 def _hog() -> Any:
+    """The detector of this thread: it keeps its picture inside."""
     import dlib
 
-    return dlib.get_frontal_face_detector()
+    if not hasattr(_own, "hog"):
+        _own.hog = dlib.get_frontal_face_detector()
+    return _own.hog
 
 
 def search(look: Look, long_side: int, most: float, threshold: float) -> list[Found]:

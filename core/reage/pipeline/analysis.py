@@ -21,11 +21,11 @@ from torch import Tensor
 from reage import matte, track, vouch
 from reage.ageing import age
 from reage.agers.base import Ager, Look
-from reage.colour import decode_srgb
 from reage.cuts import CutFinder
-from reage.detect import Detector, Follower
+from reage.detect import Detector, Follower, searched
 from reage.errors import PlateError
 from reage.faces.age import apparent_age
+from reage.faces.detector import Found
 from reage.faces.landmarks import predictor
 from reage.faces.look import Look as FaceLook
 from reage.faces.look import to_flat
@@ -53,6 +53,9 @@ LUMA_SAMPLES = 128
 """Rows and columns of a face that are enough for its median."""
 
 RESPONSE_FRAMES = 3
+RESPONSE_SIDE = 512
+"""Pixels of the crops' side that are enough to measure a model's response: the age network sees 64 of them."""
+
 ASKED = (15.0, 25.0, 40.0, 55.0, 70.0, 85.0, 105.0)
 """Ages a model is asked for when its response is measured; beyond what people want, so that weak answers can be
 made up for."""
@@ -95,22 +98,23 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
     frames = shot.plate.frames
     seen, finder = _Seen(), CutFinder()
     detector = Detector(model)
-    decoder = Ahead(shot.frame, frames, ahead=2, workers=2)
+    steps = {number: step for step, number in enumerate(frames)}
+    decoder = Ahead(lambda number: _opened(shot, number, steps[number]), frames, ahead=2, workers=2)
     try:
         for done, number in enumerate(frames, start=1):
             try:
-                view = decoder.get(number)
+                opened = decoder.get(number)
             except PlateError as fault:
                 if job.on_error == "stop":
                     raise
                 yield {"event": "warning", "message": f"{fault}; analysed without it"}
                 continue
             seen.frames.append(number)
-            look = face_look(shot, view)
-            fresh = finder.step(number, look.thumbnail(LAYOUT_WIDTH))
-            found = detector.step(number, look, fresh=fresh, last=number == frames[-1])
+            fresh = finder.step(number, opened.layout)
+            last = number == frames[-1]
+            found = detector.step(number, opened.look, fresh=fresh, last=last, searched=opened.searched)
             seen.detections += found
-            seen.lumas[number] = [luma_at(shot, view, detection.landmarks) for detection in found]
+            seen.lumas[number] = [luma_at(shot, opened.view, detection.landmarks) for detection in found]
             yield {"event": "progress", "stage": "detect", "frame": number, "done": done, "total": len(frames)}
     finally:
         decoder.close()
@@ -141,6 +145,22 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
     yield with_looks(tracks, ager, looks)
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A frame and what can be known of it by itself; made ahead, beside the detector."""
+
+    view: FrameView
+    look: FaceLook
+    layout: NDArray[np.uint8]  # small, for the cuts
+    searched: list[Found] | None  # faces of the whole frame, where that is due
+
+
+def _opened(shot: Shot, number: int, step: int) -> _Opened:
+    view = shot.frame(number)
+    look = face_look(shot, view)
+    return _Opened(view, look, look.thumbnail(LAYOUT_WIDTH), searched(step, look))
+
+
 def face_look(shot: Shot, view: FrameView, exposure: float | None = None) -> FaceLook:
     """A frame for the face models. Without an exposure, one is guessed for looking alone: it leaves no trace."""
     pixels = view.straight(view.window)
@@ -153,7 +173,7 @@ def face_look(shot: Shot, view: FrameView, exposure: float | None = None) -> Fac
 def _viewing_exposure(shot: Shot, pixels: NDArray[np.float32]) -> float:
     """Stops that bring a very dark or very bright frame into sight, in whole stops; 0 for all others."""
     sample = np.ascontiguousarray(pixels[::8, ::8])
-    luma = _luma(decode_srgb(shot.colour.code_from_plate(sample, 0.0)))
+    luma = _luma(shot.colour.linear(sample))
     luma = luma[np.isfinite(luma)]
     bright = float(np.percentile(luma, 90)) if luma.size else 0.0
     if 0.15 <= bright <= 1.5 or not bright > 0.0:
@@ -161,9 +181,8 @@ def _viewing_exposure(shot: Shot, pixels: NDArray[np.float32]) -> float:
     return float(np.clip(round(math.log2(0.4 / bright)), -8, 8))
 
 
-def _luma(linear: Tensor) -> NDArray[np.float32]:
-    planes = linear.numpy()
-    return np.asarray(0.2126 * planes[0] + 0.7152 * planes[1] + 0.0722 * planes[2], np.float32)
+def _luma(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722], np.float32), np.float32)
 
 
 def luma_at(shot: Shot, view: FrameView, landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -179,7 +198,7 @@ def luma_at(shot: Shot, view: FrameView, landmarks: NDArray[np.float64]) -> tupl
     patch = patch[::step, ::step]
     if patch.size == 0:
         return x, y, math.nan
-    return x, y, float(np.nanmedian(_luma(decode_srgb(shot.colour.code_from_plate(patch, 0.0)))))
+    return x, y, float(np.nanmedian(_luma(shot.colour.linear(patch))))
 
 
 def _lumas_of(detections: Mapping[int, Detection], seen: _Seen) -> list[float]:
@@ -300,14 +319,15 @@ def with_looks(tracks: Tracks, ager: Ager, looks: Mapping[int, Look]) -> Tracks:
 def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, device: torch.device) -> dict[str, Any]:
     """Settle a look, and measure how old the person reads when the model is asked for a few ages."""
     shown = [f for f in track.choose_reference_frames(person.frames, RESPONSE_FRAMES) if f in shot.plate.frames]
+    side = min(person.crop, RESPONSE_SIDE)
     crops, points, mattes = [], [], []
     for number in shown:
         face = person.frames[number]
-        crop = shot.crop(shot.frame(number), face, person.crop, tracks.exposure, device)
+        crop = shot.crop(shot.frame(number), face, side, tracks.exposure, device)
         if crop is not None:
             crops.append(crop)
-            points.append(torch.from_numpy(on_crop(face, person.crop)).float())
-            mattes.append(matte_on_crop(on_crop(face, 1.0), face.yaw, person.crop, device))
+            points.append(torch.from_numpy(on_crop(face, side)).float())
+            mattes.append(matte_on_crop(on_crop(face, 1.0), face.yaw, side, device))
     if not crops:
         return {"model": ager.facts.sha256}
     return settle_look(ager, crops, points, mattes, person.source_age, job.exemplar)
