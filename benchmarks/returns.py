@@ -80,7 +80,7 @@ def returned(light: torch.Tensor, quad: np.ndarray, points: np.ndarray, side: in
     back = compose(invert(from_crop), shift(0.0, 0.0))
     before, after = resample(crop, back, height, width), resample(aged, back, height, width)
     mask = resample(
-        torch.from_numpy(draw(landmarks / side).face)[None], invert(plate_from_crop(quad, 512)), height, width
+        torch.from_numpy(draw(landmarks / side))[None], invert(plate_from_crop(quad, 512)), height, width
     )
     new, old = decode_srgb(after), decode_srgb(before)
     ways = {

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from reage import composite as c
 from reage.composite import Gains, Layers
-from reage.matte import Matte, draw
+from reage.matte import draw, draw_regions
 from reage.records import Window
 
 FLOAT32 = 2e-6
@@ -62,8 +62,7 @@ def test_the_rectangle_ends_at_the_data_window() -> None:
     assert c.rectangle(square(500, 500, 30), Window(0, 0, 100, 20)).width == 0
 
 
-def full_matte(n: int = 64) -> Matte:
-    return Matte(np.ones((n, n), np.float32), np.full((5, n, n), 0.1, np.float32))
+DRAWN = np.ones((64, 64), np.float32)
 
 
 @given(st.integers(-40, 90), st.integers(-40, 60), st.integers(20, 120))
@@ -72,8 +71,8 @@ def test_the_matte_fades_to_nothing_at_the_plates_border(x: int, y: int, side: i
     quad = square(x, y, side)
     window = c.rectangle(quad, whole)
     if window.width and window.height:
-        face = c.matte_on_plate(full_matte(), quad, window, whole)
-        regions = c.regions_on_plate(full_matte(), quad, window, face)
+        face = c.matte_on_plate(DRAWN, quad, window, whole)
+        regions = c.regions_on_plate(np.stack([0.1 * DRAWN] * 5), quad, window, face)
         assert face.shape == (window.height, window.width)
         whole_matte = np.zeros((80, 100), np.float32)
         whole_matte[window.within(whole)] = face
@@ -93,20 +92,20 @@ def test_faces_apart_keep_their_own_layers_and_faces_together_share() -> None:
 
 def test_regions_of_a_drawn_face_lie_where_their_names_say() -> None:
     shape = mean_face()
-    drawn = draw(shape)
+    drawn, regions = draw(shape), draw_regions(shape)
     names = ("forehead", "eyes", "nose", "mouth", "jaw")
-    planes = zip(names, drawn.regions, strict=True)
+    planes = zip(names, regions, strict=True)
     at = {name: np.array(np.unravel_index(plane.argmax(), plane.shape)) for name, plane in planes}
     assert at["forehead"][0] < at["eyes"][0] < at["nose"][0] < at["mouth"][0] < at["jaw"][0]
-    assert drawn.regions.sum(0).max() <= 1.0 + 1e-6
-    assert drawn.face[0].max() == drawn.face[:, 0].max() == 0.0
+    assert regions.sum(0).max() <= 1.0 + 1e-6
+    assert drawn[0].max() == drawn[:, 0].max() == 0.0
     eye = (shape[36:42].mean(0) * 512).astype(int)
     cheek = ((shape[31] + shape[4]) / 2 * 512).astype(int)
-    assert drawn.face[eye[1], eye[0]] < 0.3 < 0.9 < drawn.face[cheek[1], cheek[0]]
+    assert drawn[eye[1], eye[0]] < 0.3 < 0.9 < drawn[cheek[1], cheek[0]]
 
 
 def test_a_profile_has_no_matte() -> None:
-    assert draw(mean_face(), yaw=1.0).face.max() == 0.0
+    assert draw(mean_face(), yaw=1.0).max() == 0.0
 
 
 def mean_face() -> np.ndarray:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from reage import geometry
-from reage.matte import Matte
 from reage.records import Window
 
 LOW_BAND = 0.02
@@ -59,17 +58,17 @@ def rectangle(quad: NDArray[np.float64], data_window: Window) -> Window:
     return Window(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])).intersect(data_window)
 
 
-def matte_on_plate(matte: Matte, quad: NDArray[np.float64], window: Window, plate: Window) -> Array:
-    """M of one face over a rectangle: (h, w)."""
-    drawn = matte.face.shape[0]
-    inside = geometry.covers(_drawn_from_window(quad, window, drawn), drawn, window.width, window.height)
-    face = _on_plate(matte.face[None], quad, window)[0] * inside * _border_fade(quad, window, plate)
+def matte_on_plate(drawn: Array, quad: NDArray[np.float64], window: Window, plate: Window) -> Array:
+    """M of one face over a rectangle, (h, w), from the matte drawn on its crop."""
+    size = drawn.shape[0]
+    inside = geometry.covers(_drawn_from_window(quad, window, size), size, window.width, window.height)
+    face = _on_plate(drawn[None], quad, window)[0] * inside * _border_fade(quad, window, plate)
     return np.where(face < FAINTEST, np.float32(0.0), face).astype(np.float32)
 
 
-def regions_on_plate(matte: Matte, quad: NDArray[np.float64], window: Window, face: Array) -> Array:
-    """R of one face over a rectangle, given its M there: (h, w, 6), summing to 1 where M > 0."""
-    moved = _on_plate(matte.regions, quad, window)
+def regions_on_plate(drawn: Array, quad: NDArray[np.float64], window: Window, face: Array) -> Array:
+    """R of one face over a rectangle: (h, w, 6), summing to 1 where M > 0, from the regions drawn on its crop and M."""
+    moved = _on_plate(drawn, quad, window)
     forehead, eyes, nose, mouth, jaw = moved / np.maximum(moved.sum(0), 1.0)
     cheeks = np.maximum(1.0 - (forehead + eyes + nose + mouth + jaw), 0.0)
     regions = np.stack([forehead, eyes, nose, cheeks, mouth, jaw], -1) * (face > 0)[..., None]
@@ -162,5 +161,5 @@ def composite(plate: Array, layers: Layers, gains: Gains) -> tuple[Array, NDArra
         bands = gains.tone * layers.low + gains.detail * (layers.delta - layers.low)
     with np.errstate(invalid="ignore", over="ignore"):
         colour = plate + amount[..., None] * bands
-    touched = (layers.matte > 0) & np.isfinite(plate).all(-1) & np.isfinite(colour).all(-1)
+    touched = (layers.matte > 0) & np.isfinite(colour).all(-1)  # what is not finite in the plate is not in the colour
     return colour.astype(np.float32), touched & (gains.strength != 0.0)

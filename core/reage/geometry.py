@@ -20,6 +20,10 @@ CUBIC_BELOW = 0.7
 """Source pixels a target pixel below which straight interpolation shows its facets."""
 
 
+SPARE = 0.2
+"""Source pixels a sample that a bilinear kernel, two pixels wide, takes on without aliasing that can be seen."""
+
+
 def plate_from_crop(quad: NDArray[np.float64], size: int) -> Affine:
     """The map that takes a crop of `size` x `size` pixels onto a quad (TL, BL, BR, TR) in plate pixels."""
     top_left, bottom_left, _, top_right = np.asarray(quad, np.float64)
@@ -65,7 +69,7 @@ def resample(image: Tensor, image_from_target: Affine, height: int, width: int) 
         (C, height, width) float32 on the image's device.
     """
     step_x, step_y = np.hypot(*image_from_target[:, 0]), np.hypot(*image_from_target[:, 1])
-    nx, ny = (max(1, math.ceil(round(step, 6) - 0.05)) for step in (step_x, step_y))
+    nx, ny = (max(1, math.ceil(round(step, 6) - SPARE)) for step in (step_x, step_y))
     grid = _grid(image_from_target, height, width, nx, ny, image.shape[-1], image.shape[-2]).to(image.device)
     if max(step_x, step_y) < CUBIC_BELOW:
         image = doubled(image)

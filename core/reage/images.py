@@ -495,16 +495,20 @@ def with_channels(
         raise RequestError(f"layers can be written to EXR only, not to {picture.format}; leave --layers out")
     changed = picture.parts[part]
     channels = dict(changed.channels)
-    for name, values in replaced.items():
-        plane = channels[name]
-        channels[name] = np.where(mask, _as_type(values, plane.dtype, picture.depth), plane)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if rows.size:
+        at = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        for name, values in replaced.items():
+            plane = channels[name].copy()
+            plane[at] = np.where(mask[at], _as_type(values[at], plane.dtype, picture.depth), plane[at])
+            channels[name] = plane
     channels.update({name: values.astype(np.float32) for name, values in (added or {}).items()})
     parts = list(picture.parts)
     parts[part] = replace(changed, channels=channels)
     texts = {
         name: exr.text_attribute(text) if picture.format == "exr" else text for name, text in (metadata or {}).items()
     }
-    stale = {"preview"} if replaced and bool(mask.any()) else set()
+    stale = {"preview"} if replaced and rows.size else set()
     return replace(picture, parts=tuple(_with_header(item, texts, stale) for item in parts))
 
 

@@ -6,8 +6,6 @@ shapes are soft, so that no edge of theirs is ever seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,23 +22,15 @@ YAW_FADE = (0.55, 0.95)
 Mask = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Matte:
-    """Matte and regions of one face on its crop."""
-
-    face: Mask  # (DRAWN, DRAWN), 0..1
-    regions: Mask  # (5, DRAWN, DRAWN): forehead, eyes, nose, mouth, jaw; cheeks are 1 minus their sum
-
-
-def draw(landmarks: NDArray[np.float64], yaw: float = 0.0) -> Matte:
-    """Draw matte and regions.
+def draw(landmarks: NDArray[np.float64], yaw: float = 0.0) -> Mask:
+    """Draw the matte.
 
     Args:
         landmarks: (68, 2) in units of the crop's side (0..1).
         yaw: -1..1.
 
     Returns:
-        Masks on a DRAWN x DRAWN grid over the crop.
+        (DRAWN, DRAWN), 0..1, over the crop.
     """
     points = landmarks * DRAWN
     outline = np.concatenate([points[0:17], _forehead(points)[::-1]])
@@ -49,7 +39,7 @@ def draw(landmarks: NDArray[np.float64], yaw: float = 0.0) -> Matte:
     openings = cv2.GaussianBlur(_fill([points[36:42], points[42:48], points[60:68]]).astype(np.float32), (0, 0), 3.0)
     face = cv2.GaussianBlur(face * (1.0 - openings), (0, 0), 2.0) * _border()
     face *= 1.0 - float(_smoothstep((abs(yaw) - YAW_FADE[0]) / (YAW_FADE[1] - YAW_FADE[0])))
-    return Matte(face.astype(np.float32), _regions(points))
+    return np.asarray(face, np.float32)
 
 
 def _forehead(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,8 +54,16 @@ def _forehead(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(brows + lift[:, None] * up)
 
 
-def _regions(points: NDArray[np.float64]) -> Mask:
-    """Soft forehead, eyes, nose, mouth and jaw; made so that their sum never exceeds 1."""
+def draw_regions(landmarks: NDArray[np.float64]) -> Mask:
+    """Draw forehead, eyes, nose, mouth and jaw, softly; cheeks are 1 minus their sum, which never exceeds 1.
+
+    Args:
+        landmarks: as for `draw`.
+
+    Returns:
+        (5, DRAWN, DRAWN), 0..1.
+    """
+    points = landmarks * DRAWN
     up, across = points[27] - points[8], points[26] - points[17]
     brow = points[17:27] + 0.02 * up
     wide_brow = np.concatenate([brow[:1] - 0.3 * across, brow, brow[-1:] + 0.3 * across])

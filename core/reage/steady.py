@@ -64,8 +64,8 @@ def steady(centre: AgedCrop, neighbours: Sequence[AgedCrop], radius: int) -> Ten
         side = total.shape[-1]
         weight = _resized(torch.from_numpy(trust)[None].to(total.device), side)
         moved = _moved(other.change, torch.from_numpy(flow).to(total.device))
-        total = total + weight * moved
-        weights = weights + weight
+        total.addcmul_(weight, moved)
+        weights.add_(weight)
     return total / weights
 
 

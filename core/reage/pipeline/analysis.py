@@ -376,7 +376,7 @@ def settle_look(
 
 def matte_on_crop(landmarks: NDArray[np.float64], yaw: float, size: int, device: torch.device) -> Tensor:
     """The matte over an aligned crop, (1, size, size), from landmarks in units of the crop's side."""
-    drawn = torch.from_numpy(matte.draw(landmarks, yaw).face)[None, None].to(device)
+    drawn = torch.from_numpy(matte.draw(landmarks, yaw))[None, None].to(device)
     return torch.nn.functional.interpolate(drawn, size=(size, size), mode="bilinear", align_corners=False)[0]
 
 

@@ -62,9 +62,9 @@ def _placed(frame: Rendered, changed: ChangedFace, output: int, scene: Scene) ->
     if change is None:
         return None
     quad, gains, everything = face.quad_array(), scene.gains, scene.job.layers
-    shapes = matte.draw(on_crop(face, 1.0), face.yaw)
+    landmarks = on_crop(face, 1.0)
     window = rectangle(quad, view.window)
-    shown = matte_on_plate(shapes, quad, window, view.window)
+    shown = matte_on_plate(matte.draw(landmarks, face.yaw), quad, window, view.window)
     banded = gains.tone != gains.detail
     if not everything and not banded:
         window, shown = _where_shown(window, shown)
@@ -73,7 +73,7 @@ def _placed(frame: Rendered, changed: ChangedFace, output: int, scene: Scene) ->
     delta = scene.shot.plate_change(view, face, window, change, scene.tracks.exposure)
     low = low_band(delta, side_of(quad)) if banded else None
     varied = everything or len(set(gains.regions)) > 1
-    regions = regions_on_plate(shapes, quad, window, shown) if varied else None
+    regions = regions_on_plate(matte.draw_regions(landmarks), quad, window, shown) if varied else None
     return Layers(window, delta, low, shown, regions)
 
 
