@@ -79,9 +79,7 @@ def returned(light: torch.Tensor, quad: np.ndarray, points: np.ndarray, side: in
     aged = load_ager("reage-1", "cpu")(crop[None], 38.0, 70.0, landmarks=torch.from_numpy(landmarks)[None])[0]
     back = compose(invert(from_crop), shift(0.0, 0.0))
     before, after = resample(crop, back, height, width), resample(aged, back, height, width)
-    mask = resample(
-        torch.from_numpy(draw(landmarks / side))[None], invert(plate_from_crop(quad, 512)), height, width
-    )
+    mask = resample(torch.from_numpy(draw(landmarks / side))[None], invert(plate_from_crop(quad, 512)), height, width)
     new, old = decode_srgb(after), decode_srgb(before)
     ways = {
         "replace": new,

@@ -178,10 +178,14 @@ def uhd(bench: Bench) -> Iterator[str]:
 
 def detect(bench: Bench) -> Iterator[str]:
     """Detection and landmarks at UHD, decoded before."""
-    frames = max(6, bench.frames // 3)
-    shot = Shot(bench.job("UHD", frames))
+    for name, size in (("a close-up", "UHD"), ("a medium shot", "UHD-medium")):
+        shot = Shot(bench.job(size, 6))
+        yield row(f"detection and landmarks at UHD, {name}", detection(shot))
+
+
+def detection(shot: Shot) -> float:
+    """Seconds a frame, over two periods of the search for newcomers, to and fro in a few frames."""
     detector, finder = Detector(predictor()), CutFinder()
-    # Eight periods of the search for newcomers in the whole frame, to and fro in a few frames.
     views = [shot.frame(number) for number in shot.plate.frames[:4]]
     count = 48
 
@@ -201,7 +205,7 @@ def detect(bench: Bench) -> Iterator[str]:
         ahead.close()
 
     all_steps(0, 1)  # loads the models
-    yield row("detection and landmarks at UHD, a frame", a_frame(count, lambda: all_steps(1, count + 1)))
+    return a_frame(count, lambda: all_steps(1, count + 1))
 
 
 def child(job: list[str]) -> tuple[float, float, int]:
