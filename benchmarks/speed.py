@@ -169,11 +169,13 @@ def nine_windows() -> float:
 def uhd(bench: Bench) -> Iterator[str]:
     """A UHD frame against its decode and encode."""
     frames = max(6, bench.frames // 3)
-    t = stages(bench, "UHD", frames)
-    yield row(f"UHD, {frames} frames: decode alone", t["decode"])
-    yield row("encode alone", t["encode"])
-    ratio = t["render"] / (t["decode"] + t["encode"])
-    yield row("`render`", t["render"], f"{ratio:.2f} of decode + encode")
+    for name, size in (("close-up", "UHD"), ("medium shot", "UHD-medium")):
+        t = stages(bench, size, frames)
+        yield row(f"UHD {name}, {frames} frames: decode alone", t["decode"])
+        yield row("network alone", t["network"])
+        yield row("encode alone", t["encode"])
+        ratio = t["render"] / (t["decode"] + t["encode"])
+        yield row("`render`", t["render"], f"{ratio:.2f} of decode + encode")
 
 
 def detect(bench: Bench) -> Iterator[str]:

@@ -3,7 +3,7 @@
 Networks see *display* values: Rec.709 primaries, sRGB-encoded, faces near mid grey, highlights rolled off softly above
 0.8. What they answer returns to the plate as a change of the encoded value (the D of the contract):
 
-    D = plate_from_linear(decode(encode(x) + change) / gain) - plate_from_linear(decode(encode(x)) / gain)
+    D = plate_from_linear(decode(encode(x) + change) / gain) - plate_from_linear(x / gain)
 
 with x the plate's pixel in linear Rec.709, times one gain per shot. The sRGB curve is used without a clamp: its power
 piece goes on above 1 and its linear piece below 0, so highlights and negatives survive, and no change is exactly 0.
@@ -92,8 +92,8 @@ class Colour:
                 "(the config needs the role aces_interchange)"
             ) from error
         self.identity = str(forward.getCacheID())  # of what is computed, whatever the config is called
-        self._forward = _conversion(forward)
-        self._back = _conversion(back)
+        self._forward, self._is_matrix = _conversion(forward)
+        self._back, _ = _conversion(back)
         self._is_srgb = self._matches_srgb(pinned)
 
     def _matches_srgb(self, pinned: Any) -> bool:
@@ -125,28 +125,33 @@ class Colour:
         linear = decode_srgb(_planes(pixels)) if self._is_srgb else _planes(self._forward(pixels))
         return encode_srgb(linear * 2.0**exposure)
 
-    def plate_change(self, code: Tensor, change: Tensor, exposure: float) -> Pixels:
+    def plate_change(self, pixels: Pixels, change: Tensor, exposure: float) -> Pixels:
         """The change D in the plate's space that a change of the encoded values makes.
 
         Args:
-            code: (3, H, W) from `code_from_plate`.
-            change: (3, H, W) signed, in the same encoding.
+            pixels: (H, W, 3) in the plate's space.
+            change: (3, H, W) signed, in the encoding of `code_from_plate`.
             exposure: stops, as given there.
 
         Returns:
             (H, W, 3) float32; exactly 0 where `change` is 0, and finite where the plate is.
         """
-        gain = 2.0**-exposure
-        before = self._plate_from_linear(decode_srgb(code) * gain)
-        after = self._plate_from_linear(decode_srgb(code + change) * gain)
         with np.errstate(invalid="ignore"):
-            result: Pixels = np.where(change.permute(1, 2, 0).numpy() == 0.0, np.float32(0.0), after - before)
+            delta = self._moved(pixels, change, 2.0**exposure)
+        result: Pixels = np.where(change.permute(1, 2, 0).numpy() == 0.0, np.float32(0.0), delta)
         return result
 
-    def _plate_from_linear(self, linear: Tensor) -> Pixels:
+    def _moved(self, pixels: Pixels, change: Tensor, gain: float) -> Pixels:
+        if self._is_srgb and gain == 1.0:
+            return _interleave(change)
+        linear = _planes(self.linear(pixels)) * gain
+        light = (decode_srgb(encode_srgb(linear) + change) - linear) / gain
+        if self._is_matrix:
+            return self._back(_interleave(light))
+        after = linear / gain + light
         if self._is_srgb:
-            return _interleave(encode_srgb(linear))
-        return self._back(_interleave(linear))
+            return _interleave(encode_srgb(after)) - pixels
+        return self._back(_interleave(after)) - self._back(_interleave(linear / gain))
 
     def display(self, pixels: Pixels, exposure: float = 0.0) -> NDArray[np.uint8]:
         """(H, W, 3) sRGB-encoded 8-bit picture for detectors, thumbnails and movies; highlights rolled off.
@@ -162,8 +167,8 @@ class Colour:
         return _interleave(shoulder(self.code_from_plate(pixels, exposure)))
 
 
-def _conversion(processor: Any) -> Callable[[Pixels], Pixels]:
-    """A processor as a function of (H, W, 3) pixels that leaves them as they are.
+def _conversion(processor: Any) -> tuple[Callable[[Pixels], Pixels], bool]:
+    """A processor as a function of (H, W, 3) pixels that leaves them as they are, and whether it is but a matrix.
 
     Spaces that differ by their primaries alone are related by a matrix, which is ten times quicker by itself.
     """
@@ -175,12 +180,12 @@ def _conversion(processor: Any) -> Callable[[Pixels], Pixels]:
         return copy
 
     if processor.isNoOp():
-        return lambda pixels: np.array(pixels, np.float32, order="C")
+        return (lambda pixels: np.array(pixels, np.float32, order="C")), True
     matrix = apply(np.eye(3, dtype=np.float32)[None])[0].T.astype(np.float64)
     probe = np.random.default_rng(0).normal(0.0, 1.0, (1, 256, 3)) * np.logspace(-4.0, 3.0, 256)[None, :, None]
     if not np.allclose(apply(probe.astype(np.float32)), probe @ matrix.T, rtol=1e-4, atol=1e-6):
-        return apply
-    return lambda pixels: np.asarray(cv2.transform(np.ascontiguousarray(pixels, np.float32), matrix), np.float32)
+        return apply, False
+    return (lambda pixels: np.asarray(cv2.transform(np.ascontiguousarray(pixels, np.float32), matrix))), True
 
 
 @lru_cache(maxsize=8)

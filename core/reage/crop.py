@@ -47,7 +47,6 @@ class Crop:
 
     shot: Shot
     view: FrameView
-    code: Tensor  # (3, S, S) sRGB-encoded, unbounded
     sight: Tensor  # (3, S, S) what networks see of it, 0..1
     landmarks: Tensor  # (68, 2) crop pixels
     matte: Tensor  # (1, S, S), or (1, 1, 1) of 1 where the whole crop may change
@@ -157,7 +156,7 @@ def _opened(job: Job, source: Path, ager: Ager) -> Crop:
     if job.mode == "change":
         shape = matte_on_crop(points / side, yaw(points), side, torch.device("cpu"))
     look = settle_look(ager, [sight], [landmarks], [shape], years, job.exemplar)
-    return Crop(shot, view, code, sight, landmarks, shape, exposure, years, look)
+    return Crop(shot, view, sight, landmarks, shape, exposure, years, look)
 
 
 def _exposure(shot: Shot, view: FrameView, points: NDArray[np.float64]) -> float:
@@ -174,7 +173,8 @@ def _write(job: Job, crop: Crop, ager: Ager, asked: float, path: Path) -> None:
     with torch.inference_mode():
         change = age(ager, crop.sight[None], crop.source_age, target, crop.landmarks[None], crop.look, job.mode)[0]
     shown = crop.matte.permute(1, 2, 0).numpy()
-    delta = shown * crop.shot.colour.plate_change(crop.code, change.float().cpu(), crop.exposure)
+    straight = crop.view.straight(crop.view.window)
+    delta = shown * crop.shot.colour.plate_change(straight, change.float().cpu(), crop.exposure)
     if crop.view.alpha is not None:
         delta = delta * crop.view.alpha[..., None]
     with np.errstate(invalid="ignore", over="ignore"):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reage import matte
+from reage import geometry, matte
 from reage.composite import (
     Layers,
     composite,
@@ -62,12 +62,11 @@ def _placed(frame: Rendered, changed: ChangedFace, output: int, scene: Scene) ->
     if change is None:
         return None
     quad, gains, everything = face.quad_array(), scene.gains, scene.job.layers
-    landmarks = on_crop(face, 1.0)
-    window = rectangle(quad, view.window)
-    shown = matte_on_plate(matte.draw(landmarks, face.yaw), quad, window, view.window)
-    banded = gains.tone != gains.detail
+    landmarks, banded = on_crop(face, 1.0), gains.tone != gains.detail
+    drawn, window = matte.draw(landmarks, face.yaw), rectangle(quad, view.window)
     if not everything and not banded:
-        window, shown = _where_shown(window, shown)
+        window = _where_drawn(drawn, quad, window)
+    shown = matte_on_plate(drawn, quad, window, view.window)
     if frame.holdout is not None:
         shown = np.asarray(shown * (1.0 - frame.holdout(window)), np.float32)
     delta = scene.shot.plate_change(view, face, window, change, scene.tracks.exposure)
@@ -77,14 +76,20 @@ def _placed(frame: Rendered, changed: ChangedFace, output: int, scene: Scene) ->
     return Layers(window, delta, low, shown, regions)
 
 
-def _where_shown(window: Window, shown: Array) -> tuple[Window, Array]:
-    """A window and matte without the rows and columns in which the matte is 0; one pixel is left of an empty one."""
-    rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+def _where_drawn(drawn: Array, quad: NDArray[np.float64], window: Window) -> Window:
+    """The part of a face's rectangle on which its matte can be more than 0; at least a pixel, where there is one."""
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
     if not rows.size:
-        return Window(window.x, window.y, min(1, window.width), min(1, window.height)), shown[:1, :1]
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    inner = Window(window.x + int(left), window.y + int(top), int(right - left), int(bottom - top))
-    return inner, np.ascontiguousarray(shown[top:bottom, left:right])
+        return Window(window.x, window.y, min(1, window.width), min(1, window.height))
+    left, right, top, bottom = (
+        columns[0] - 1,
+        columns[-1] + 2,
+        rows[0] - 1,
+        rows[-1] + 2,
+    )  # a sample reaches one further
+    corners = np.array([[left, top], [left, bottom], [right, bottom], [right, top]], np.float64)
+    inner = rectangle(geometry.apply(geometry.plate_from_crop(quad, drawn.shape[0]), corners), window)
+    return inner if inner.width and inner.height else Window(window.x, window.y, 1, 1)
 
 
 def _around(windows: Sequence[Window]) -> Window:

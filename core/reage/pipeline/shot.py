@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import OpenImageIO as oiio
 import torch
@@ -103,9 +104,10 @@ class Shot:
         window = rectangle(quad, frame.window)
         if window.width == 0 or window.height == 0:
             return None
-        code = shoulder(self.colour.code_from_plate(frame.straight(window), exposure)).to(device)
         window_from_crop = geometry.compose(geometry.shift(-window.x, -window.y), geometry.plate_from_crop(quad, size))
-        return geometry.resample(code, window_from_crop, size, size).clamp(0.0, 1.0)
+        pixels, part_from_crop = _shrunk(frame.straight(window), window_from_crop)
+        code = shoulder(self.colour.code_from_plate(pixels, exposure)).to(device)
+        return geometry.resample(code, part_from_crop, size, size).clamp(0.0, 1.0)
 
     def plate_change(self, frame: FrameView, face: FaceAt, window: Window, change: Tensor, exposure: float) -> Array:
         """D over a rectangle: (h, w, 3) in the plate's space, 0 outside the face's quad."""
@@ -113,11 +115,21 @@ class Shot:
         crop_from_window = geometry.compose(crop_from_plate, geometry.shift(window.x, window.y))
         moved = geometry.resample(change, crop_from_window, window.height, window.width).cpu()
         inside = torch.from_numpy(geometry.covers(crop_from_window, change.shape[-1], window.width, window.height))
-        code = self.colour.code_from_plate(frame.straight(window), exposure)
-        delta = self.colour.plate_change(code, torch.where(inside, moved, 0.0), exposure)
+        delta = self.colour.plate_change(frame.straight(window), torch.where(inside, moved, 0.0), exposure)
         if frame.alpha is not None:
             delta = delta * frame.alpha[window.within(frame.window)][..., None]
         return np.nan_to_num(delta, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _shrunk(pixels: Array, window_from_crop: geometry.Affine) -> tuple[Array, geometry.Affine]:
+    """Pixels shrunk by a whole number, as light, where a crop is much coarser than the plate, and the map into them."""
+    by = int(np.hypot(window_from_crop[0, :2], window_from_crop[1, :2]).min() + 0.25)
+    height, width = pixels.shape[0] // by if by else 0, pixels.shape[1] // by if by else 0
+    if by < 2 or not height or not width:
+        return pixels, window_from_crop
+    part = pixels[: height * by, : width * by]  # what a last group lacks is the border that is repeated
+    small = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32), window_from_crop / by
 
 
 def on_crop(face: FaceAt, size: float) -> np.ndarray:
