@@ -476,6 +476,11 @@ class _Worker:
             if force is not None:
                 force()
         self.kill()  # children that it may have left
+        if self._process is not None:
+            for stream in (self._process.stdout, self._process.stderr):
+                if stream is not None:
+                    with contextlib.suppress(OSError, ValueError):
+                        stream.close()
 
     def _end_softly(self) -> None:
         self.terminate(time.monotonic())
