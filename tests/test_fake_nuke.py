@@ -288,9 +288,7 @@ def test_a_deleted_node_is_an_error(nuke: Any) -> None:
         ("[getenv P]/a.mov", "/evaluated/a.mov", "/evaluated/a.mov"),
     ],
 )
-def test_filename_knows_frames_hashes_and_views(
-    session: State, nuke: Any, path: str, kept: str, replaced: str
-) -> None:
+def test_filename_knows_frames_hashes_and_views(session: State, nuke: Any, path: str, kept: str, replaced: str) -> None:
     session.tcl["[getenv P]"] = "/evaluated"
     read = nuke.nodes.Read(file=path, first=1001, last=1010)
     nuke.frame(1003)

@@ -106,8 +106,6 @@ def test_whatever_the_panel_says_the_engine_takes_or_a_line_tells_why(settings: 
     assert settings.frames_mode != "current" or frames[0] <= 1001 <= frames[-1]
 
 
-
-
 def mostly(*usual: Any, rarely: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
     """One of the usual values, four times as often as one of the others."""
     return st.sampled_from([*(each for each in usual for _ in range(4 * max(1, len(rarely)))), *rarely * len(usual)])
