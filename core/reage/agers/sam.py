@@ -72,7 +72,7 @@ class SamAger:
         picture = self._pictures.pop(key, None)
         if picture is None:
             # A processor has nothing to gain from a batch, and its caches something to lose.
-            parts = codes.to(self._device).split(1 if self._device.type == "cpu" else codes.shape[0])
+            parts = torch.split(codes.to(self._device), 1 if self._device.type == "cpu" else codes.shape[0])
             with self._precision():
                 picture = (torch.cat([self._net.decoder(part).float() for part in parts]) + 1.0) / 2.0
         self._pictures[key] = picture
