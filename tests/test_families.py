@@ -282,7 +282,7 @@ def test_several_targets_in_change_mode_paint_the_own_age_once(counted: tuple[Sa
     crops, points = torch.rand(2, 3, 256, 256), torch.zeros(2, 68, 2)
     for target in (20.0, 50.0, 80.0):
         age(ager, crops, 35.0, torch.full((2,), target), points, {}, "change")
-    assert calls == {"pretrained_encoder": 1, "encoder": 4, "decoder": 4}
+    assert calls == {"pretrained_encoder": 1, "encoder": 4, "decoder": 2 * 4}  # a processor paints crop by crop
 
 
 def test_what_is_remembered_does_not_change_an_answer() -> None:
