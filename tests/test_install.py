@@ -64,13 +64,18 @@ def test_the_lock_holds_every_package_that_the_project_asks_for() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    locked = {re.split("==", line)[0] for line in (ROOT / "requirements.lock").read_text().splitlines()}
+    extras = project["optional-dependencies"]
 
     def normal(name: str) -> str:
         return re.sub(r"[-_.]+", "-", name).lower()
 
-    assert {normal(re.split(r"[<>=]", entry)[0]) for entry in wanted} <= {normal(name) for name in locked}
+    asked = {
+        "requirements.lock": project["dependencies"] + extras["dev"],
+        "requirements-test.lock": extras["test"],
+    }
+    for lock, wanted in asked.items():
+        locked = {normal(line.split("==")[0]) for line in _pins(lock)}
+        assert {normal(re.split(r"[<>=]", entry)[0]) for entry in wanted} <= locked
 
 
 # ---- the command line ----------------------------------------------------------------------------------------------
