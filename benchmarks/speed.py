@@ -29,7 +29,7 @@ from reage import pipeline
 from reage.ageing import age
 from reage.agers import load_ager
 from reage.cuts import CutFinder
-from reage.detect import Detector, searched
+from reage.detect import Detector, search_ahead
 from reage.faces.landmarks import predictor
 from reage.faces.look import Look
 from reage.images import write_picture
@@ -195,7 +195,7 @@ def detection(shot: Shot) -> float:
         """What the analysis makes ahead, beside the detector."""
         view = views[min(k % 6, 6 - k % 6)]
         look = face_look(shot, view)
-        return view, look, searched(k, look)
+        return view, look, search_ahead(k, look)
 
     def all_steps(first: int, end: int) -> None:
         ahead = Ahead(opened, range(first, end), ahead=2, workers=WORKERS)

@@ -1,7 +1,7 @@
 """Nuke runs this in every mode, on farms too: it tells where Reage's gizmos and icons are, and does nothing else."""
 
 
-def _reage_add(folder):  # type: ignore[no-untyped-def]
+def _reage_add(folder):  # type: ignore[no-untyped-def]  # an older Nuke that finds this file must be able to read it
     """Add a folder, relative to this file. A fault is told on the terminal: nothing here may stop Nuke."""
     try:
         import nuke

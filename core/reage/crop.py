@@ -20,8 +20,9 @@ from torch import Tensor
 from reage.ageing import age, clamped
 from reage.agers import load_ager
 from reage.agers.base import Ager, Look
+from reage.atomic import writable_folder
 from reage.colour import shoulder
-from reage.errors import OutputError, PlateError, RequestError, SomeFramesFailed
+from reage.errors import PlateError, RequestError, SomeFramesFailed
 from reage.faces.age import apparent_age
 from reage.faces.landmarks import locate_aligned, predictor
 from reage.faces.shape import yaw
@@ -112,10 +113,7 @@ def _claim(job: Job, paths: Sequence[Path], sources: Sequence[Path]) -> None:
         if not job.overwrite:
             refuse_foreign(path)
     for folder in {path.parent for path in paths}:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot make the folder: {error.strerror}; check the path") from error
+        writable_folder(folder)
 
 
 def _warnings(ager: Ager, years: Sequence[float]) -> Iterator[Event]:

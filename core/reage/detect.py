@@ -102,7 +102,7 @@ class Detector:
             look: its picture.
             fresh: it looks like the first frame of a new take (`reage.cuts`): nobody is expected at a place.
             last: it is the last one: newcomers are searched for.
-            searched: what `searched` gave for this step, where it was asked ahead.
+            searched: what `search_ahead` gave for this step, where it was asked ahead.
 
         Returns:
             One record a face, in plate pixels. Some may be none: `reage.track.link` judges over time.
@@ -171,7 +171,7 @@ def search_due(step: int) -> int | None:
     return DEEP_SIDE if step // SEARCH_EVERY % DEEP_EVERY == 0 else SEARCH_SIDE
 
 
-def searched(step: int, look: Look) -> list[detector.Found] | None:
+def search_ahead(step: int, look: Look) -> list[detector.Found] | None:
     """What a step finds in the whole frame, where a search is due. Safe in any thread, and ahead of `Detector.step`."""
     side = search_due(step)
     return None if side is None else detector.search(look, side, _ENLARGE, _NEW_SCORE)

@@ -51,10 +51,8 @@ class ForNuke(nn.Module):
         target = torch.full([n], self.target_age, dtype=torch.float32, device=picture.device)
         source = source.clamp(self.youngest, self.oldest)
         target = target.clamp(self.youngest, self.oldest)
-        change = self.change(picture, source, target)
-        if self.result:
-            return picture + change  # type: ignore[no-any-return]
-        return change  # type: ignore[no-any-return]
+        change: Tensor = self.change(picture, source, target)
+        return picture + change if self.result else change
 
 
 def export(store: Store, name: str, out: Path) -> list[Path]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reage import exr, geometry
-from reage.atomic import output_error, write_text
+from reage.atomic import output_error, writable_folder, write_text
 from reage.errors import OutputError, RequestError
 from reage.images import find_beauty, write_picture
 from reage.pipeline.outputs import refuse_foreign
@@ -373,7 +373,7 @@ def _write_maps(
     if not overwrite:
         for person, way, frame in files:
             refuse_foreign(_way(pattern, person, way).path(frame))
-    _make_folder(pattern.folder)
+    writable_folder(pattern.folder)
     for done, (person, way, frame) in enumerate(files, 1):
         face, names = person.frames[frame], _way(pattern, person, way)
         picture = stabilise_map(face, canvas, person.crop) if way == "stabilise" else return_map(face, canvas)
@@ -411,13 +411,6 @@ def _origin(text: str, facts: PlateFacts) -> tuple[int, int]:
             f"{facts.width} x {facts.height}; give the plate that was analysed"
         )
     return window.x, window.y
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(folder, error.strerror or str(error)) from error
 
 
 def _refuse_foreign_text(path: Path) -> None:

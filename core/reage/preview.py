@@ -29,9 +29,9 @@ from torch import Tensor
 
 from reage.agers import load_ager
 from reage.agers.base import Age, AgeCodes, Ager, CodedAger, Look
-from reage.atomic import output_error, whole_file
+from reage.atomic import output_error, whole_file, writable_folder
 from reage.device import pick_device
-from reage.errors import OutputError, PlateError
+from reage.errors import PlateError
 from reage.images import on_display
 from reage.job import Job
 from reage.pipeline import fitting_tracks, frame_of, refuse_absent
@@ -86,7 +86,7 @@ def preview(job: Job, frame: int, folder: Path, desk: Desk) -> Iterator[Event]:
         ReageError: as `reage.pipeline.run`.
     """
     started = time.perf_counter()
-    _make_folder(folder)
+    writable_folder(folder)
     shot = desk.shot(job)
     refuse_absent(shot, frame)
     view = shot.frame(frame)
@@ -156,7 +156,7 @@ def faces(job: Job, folder: Path) -> list[dict[str, Any]]:
         As in `preview`, with `frame` and `frames`, how many show the person; the thumbnail is None where the plate's
         frame cannot be read.
     """
-    _make_folder(folder)
+    writable_folder(folder)
     shot, tracks = Shot(job), load_tracks(Path(str(job.tracks)))
     told = []
     for person in tracks.persons:
@@ -280,13 +280,6 @@ def write_png(path: Path, picture: Image) -> None:
         raise output_error(path, "it cannot be encoded")
     with whole_file(path) as temporary:
         temporary.write_bytes(data.tobytes())
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot make the folder: {error.strerror}; check the path") from error
 
 
 # ---- what is kept ----------------------------------------------------------------------------------------------------

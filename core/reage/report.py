@@ -41,11 +41,22 @@ def report(events: Iterable[Mapping[str, Any]], kind: Any, log: str | None) -> N
                 events.close()
 
 
+class _Telling(logging.Handler):
+    """Hands records on as warnings among the events."""
+
+    def __init__(self, tell: Callable[[Mapping[str, Any]], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one record."""
+        self._tell({"event": "warning", "message": record.getMessage()})
+
+
 @contextmanager
 def _steps(tell: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
     """What our modules log on the way, such as what was done about a lack of memory, as warnings among the events."""
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: tell({"event": "warning", "message": record.getMessage()})  # type: ignore[method-assign]
+    handler = _Telling(tell)
     logger = logging.getLogger("reage")
     logger.addHandler(handler)
     try:

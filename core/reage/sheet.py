@@ -12,8 +12,9 @@ import numpy as np
 import OpenImageIO as oiio
 from numpy.typing import NDArray
 
+from reage.atomic import writable_folder
 from reage.composite import side_of
-from reage.errors import OutputError, RequestError
+from reage.errors import RequestError
 from reage.images import write_picture
 from reage.job import Job
 from reage.pipeline import frame_in_memory
@@ -76,7 +77,7 @@ def sheet(job: Job, output: Path, frame: int | None = None) -> Iterator[Event]:
     refuse_plate_overwrite([output], {plate.path(at) for at in plate.frames})
     if not job.overwrite:
         refuse_foreign(output)
-    _make_folder(output.parent)
+    writable_folder(output.parent)
     scene, rendered = yield from frame_in_memory(job, number, output.with_name(output.stem + ".tracks.json"))
     if not scene.faces(number):
         yield {"event": "warning", "message": f"frame {number}: nobody is re-aged in it; all tiles show the plate"}
@@ -87,13 +88,6 @@ def sheet(job: Job, output: Path, frame: int | None = None) -> Iterator[Event]:
     state = "aged" if scene.faces(number) else "no-face"
     yield {"event": "frame", "frame": number, "state": state, "path": str(output)}
     yield {"event": "done", "frame": number, "outputs": [str(output)]}
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot make the folder: {error.strerror}; check the path") from error
 
 
 def _ages(job: Job) -> Sequence[float]:

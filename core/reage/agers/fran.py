@@ -18,6 +18,7 @@ class FranAger:
     def __init__(self, net: FranChange, facts: ModelFacts, device: torch.device, dtype: torch.dtype) -> None:
         """Move a loaded network to its device and precision."""
         self.facts = facts
+        # torch's stubs know no memory_format beside a device.
         self._net = net.eval().to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device, self._dtype = device, dtype
 

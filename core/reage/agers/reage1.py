@@ -84,6 +84,7 @@ class Reage1:
         """
         net, digest = _network()
         self._device, self._dtype = device, dtype
+        # torch's stubs know no memory_format beside a device.
         self._net = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bank = exemplars.load_bank()
         self._last: tuple[tuple[Any, ...], Tensor] | None = None

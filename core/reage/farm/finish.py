@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,21 +11,21 @@ from typing import Any, Literal
 
 import torch
 
-from reage.agers import load_ager
+from reage.agers.base import Ager
 from reage.atomic import clean_stale_temporaries
 from reage.errors import PlateError, SomeFramesFailed
 from reage.farm.reel import write_movie, write_sheet
 from reage.images import verify_picture
 from reage.job import Job
 from reage.ledger import Line, Manifest, digest_of
-from reage.pipeline.analysis import settle_looks
+from reage.pipeline import loaded, outputs_of, scene_of, wanted_frames
 from reage.pipeline.holdout import open_holdout
 from reage.pipeline.outputs import Target, manifest_beside
-from reage.pipeline.scene import Scene, chosen_persons
+from reage.pipeline.scene import Scene
 from reage.pipeline.shot import Shot
-from reage.plate import Output, open_output
+from reage.plate import Output
 from reage.progress import Event
-from reage.sequence import format_range, parse_range
+from reage.sequence import format_range
 from reage.tracks import load_tracks
 
 Found = Literal["damaged", "absent", "stale", "failed", "copied", "missing", "aged", "no-face"]
@@ -62,13 +61,12 @@ def finish(job: Job, movie: str | None, sheet: str | None) -> Iterator[Event]:
         SomeFramesFailed: frames are not done; the message lists them as a range.
         ReageError: plate, tracks or model are not there, or the disk refuses.
     """
+    job = job.model_copy(update={"device": "cpu"})
     shot = Shot(job)
-    wanted = parse_range(job.frames) if job.frames else sorted([*shot.plate.frames, *shot.plate.missing])
-    started = time.perf_counter()
-    scene = _scene(job, shot, wanted)
-    model = {"name": scene.ager.facts.name, "seconds": round(time.perf_counter() - started, 2)}
-    yield {"event": "model", **model}
-    targets = _targets(job, shot, wanted)
+    wanted = wanted_frames(job, shot)
+    scene = _scene(job, shot, (yield from loaded(job)), wanted)
+    outputs = outputs_of(job, shot)
+    targets = [Target(i, output, Manifest(manifest_beside(output))) for i, output in enumerate(outputs)]
     yield {"event": "stage", "name": "verify", "total": len(wanted)}
     judged: list[_Judged] = []
     for done, of_frame in enumerate(_judge_all(scene, targets, wanted), start=1):
@@ -91,21 +89,13 @@ def finish(job: Job, movie: str | None, sheet: str | None) -> Iterator[Event]:
     yield {"event": "done", **summary}
 
 
-def _scene(job: Job, shot: Shot, wanted: Sequence[int]) -> Scene:
+def _scene(job: Job, shot: Shot, ager: Ager, wanted: Sequence[int]) -> Scene:
     """What the render knew, so that the settings it must have written are known."""
     assert job.tracks is not None
-    tracks, ager = load_tracks(Path(job.tracks)), load_ager(job.model, "cpu", job.precision)
     there = [frame for frame in wanted if frame in set(shot.plate.frames)]
-    holdout = open_holdout(job.holdout, there)
-    looks = settle_looks(job, shot, tracks, ager, torch.device("cpu"))
-    digests = holdout.digests if holdout else {}
-    return Scene(job, shot, tracks, ager, chosen_persons(tracks, job.face), looks, job.target_ages(), digests)
-
-
-def _targets(job: Job, shot: Shot, wanted: Sequence[int]) -> list[Target]:
-    names = [job.output] if job.ages is None else [job.output.replace("{age}", f"{age:g}") for age in job.ages]
-    outputs = [open_output(name, shot.plate, wanted) for name in names]
-    return [Target(i, output, Manifest(manifest_beside(output))) for i, output in enumerate(outputs)]
+    return scene_of(
+        job, shot, load_tracks(Path(job.tracks)), ager, open_holdout(job.holdout, there), torch.device("cpu")
+    )
 
 
 def _judge_all(scene: Scene, targets: Sequence[Target], wanted: Sequence[int]) -> Iterator[list[_Judged]]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reage.errors import OutputError
+from reage.atomic import writable_folder
 from reage.images import colour_planes, on_display, write_picture
 from reage.job import Job
 from reage.movies import MovieWriter
@@ -42,7 +42,7 @@ def write_movie(job: Job, shot: Shot, output: Output, frames: Sequence[int], pat
         PlateError: a frame cannot be read.
         OutputError: the movie cannot be written.
     """
-    _make_folder(path)
+    writable_folder(path.parent)
     made, writer, is_light = _opened(job, output), None, _is_light(shot)
     source = shot.plate.path(shot.plate.frames[0]) if shot.plate.is_movie else None
     try:
@@ -83,7 +83,7 @@ def write_sheet(job: Job, shot: Shot, outputs: Sequence[Output], frames: Sequenc
     is_light = _is_light(shot)
     tiles = [_tile(_codes(shot, plate, frame, is_light), shot.pixel_aspect) for _, plate in rows for frame in shown]
     labels = [f"{frame} {name}" for name, _ in rows for frame in shown]
-    _make_folder(path)
+    writable_folder(path.parent)
     pixels = laid_out(tiles, labels, columns=count)
     write_picture(path, picture_of(pixels, FORMATS[path.suffix.lower()], {"reage/version": __version__}))
 
@@ -116,10 +116,3 @@ def _tile(codes: NDArray[np.float32], pixel_aspect: float) -> NDArray[np.uint8]:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(codes, size, interpolation=cv2.INTER_AREA)
     return np.asarray(np.rint(small * 255.0), np.uint8)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path.parent}: cannot make the folder: {error.strerror}; check the path") from error

@@ -43,7 +43,7 @@ class FranChange(nn.Module):
         right = max(self.least, width + (-width) % self.multiple) - width
         if below > 0 or right > 0:
             x = F.pad(x, [0, right, 0, below], mode="replicate")
-        change = self.net(x)[:, :, :height, :width]
+        change: Tensor = self.net(x)[:, :, :height, :width]
         if self.centred:
             change = change / 2.0
-        return change  # type: ignore[no-any-return]
+        return change

@@ -119,4 +119,5 @@ class FranNormUNet(nn.Module):
         y = self.uplayer2(y, x2)
         y = self.uplayer3(y, x1)
         y = self.uplayer4(y, x0)
-        return self.conv3(y)  # type: ignore[no-any-return]
+        change: Tensor = self.conv3(y)
+        return change

@@ -49,7 +49,7 @@ def analyse(job: Job) -> Iterator[Event]:
     """
     if job.tracks is None:
         raise RequestError("analyse needs --tracks FILE, where to write")
-    shot, ager = Shot(job), (yield from _loaded(job))
+    shot, ager = Shot(job), (yield from loaded(job))
     tracks = yield from _analysed(job, shot, ager, Path(job.tracks))
     yield _tracks_event(tracks, Path(job.tracks))
     yield {"event": "done", "tracks": job.tracks}
@@ -63,12 +63,12 @@ def run(job: Job) -> Iterator[Event]:
     """
     if job.stills:
         pictures = open_stills(job)
-        yield from run_stills(job, pictures, (yield from _loaded(job)), _run_shot)
+        yield from run_stills(job, pictures, (yield from loaded(job)), _run_shot)
         return
     shot = Shot(job)
     path = Path(job.tracks) if job.tracks else _tracks_beside(job, shot)
-    order = _ordered(job, shot, _outputs(job, shot), sub_range_of_movie=False)
-    yield from _run_ordered(job, shot, (yield from _loaded(job)), order, path)
+    order = _ordered(job, shot, outputs_of(job, shot), sub_range_of_movie=False)
+    yield from _run_ordered(job, shot, (yield from loaded(job)), order, path)
 
 
 def prepare(job: Job) -> Iterator[Event]:
@@ -80,11 +80,11 @@ def prepare(job: Job) -> Iterator[Event]:
     if job.tracks is None:
         raise RequestError("to prepare a farm's job needs --tracks FILE, where to write")
     shot = Shot(job)
-    tracks = yield from _settled(job, shot, (yield from _loaded(job)), Path(job.tracks))
+    tracks = yield from _settled(job, shot, (yield from loaded(job)), Path(job.tracks))
     yield {"event": "done", "tracks": job.tracks, "faces": len(tracks.persons)}
 
 
-def _loaded(job: Job) -> Generator[Event, None, Ager]:
+def loaded(job: Job) -> Generator[Event, None, Ager]:
     """The job's model; loaded after what is wrong with the request was told, once a request."""
     started = time.perf_counter()
     ager = load_ager(job.model, job.device, job.precision)
@@ -139,7 +139,7 @@ def frame_in_memory(job: Job, number: int, beside: Path) -> Generator[Event, Non
     """
     shot = Shot(job)
     refuse_absent(shot, number)
-    ager = yield from _loaded(job)
+    ager = yield from loaded(job)
     if job.tracks is not None:
         tracks = load_tracks(Path(job.tracks))
         yield _tracks_event(tracks, Path(job.tracks))
@@ -190,7 +190,7 @@ def frame_of(
     """One frame, rendered from tracks as `render` would and not written; see `frame_in_memory`."""
     holdout = open_holdout(job.holdout, [number])
     device = pick_device(job.device)
-    scene = _scene(job, shot, tracks, ager, holdout, device)
+    scene = scene_of(job, shot, tracks, ager, holdout, device)
     yield from _warnings(scene, [number])
     ((_, rendered),) = Renderer(scene, device, holdout.maps if holdout else {}).frames([number])
     if isinstance(rendered, ReageError):
@@ -212,8 +212,8 @@ def render(job: Job, apart: bool = False) -> Iterator[Event]:
         raise RequestError("render needs --tracks FILE; 'reage analyse' makes one")
     tracks = load_tracks(Path(job.tracks))
     shot = Shot(job)
-    order = _ordered(job, shot, _outputs(job, shot), sub_range_of_movie=True, apart=apart)
-    ager = yield from _loaded(job)
+    order = _ordered(job, shot, outputs_of(job, shot), sub_range_of_movie=True, apart=apart)
+    ager = yield from loaded(job)
     _claim(job, order)
     yield _tracks_event(tracks, Path(job.tracks))
     yield from _rendered(job, shot, tracks, ager, order)
@@ -234,7 +234,7 @@ def _analysed(job: Job, shot: Shot, ager: Ager, path: Path) -> Generator[Event, 
 
 
 def _tracks_beside(job: Job, shot: Shot) -> Path:
-    return tracks_beside(open_output(without_age(job.output), shot.plate, _wanted(job, shot)))
+    return tracks_beside(open_output(without_age(job.output), shot.plate, wanted_frames(job, shot)))
 
 
 def _reusable(job: Job, shot: Shot, path: Path) -> Tracks | None:
@@ -260,13 +260,14 @@ def _tracks_event(tracks: Tracks, path: Path) -> Event:
     return {"event": "tracks", "path": str(path), "exposure": tracks.exposure, "cuts": tracks.cuts, "faces": faces}
 
 
-def _outputs(job: Job, shot: Shot) -> list[Output]:
-    frames = _wanted(job, shot)
+def outputs_of(job: Job, shot: Shot) -> list[Output]:
+    """The job's outputs, one an age."""
+    frames = wanted_frames(job, shot)
     names = [job.output] if job.ages is None else [job.output.replace("{age}", f"{age:g}") for age in job.ages]
     return [open_output(name, shot.plate, frames) for name in names]
 
 
-def _wanted(job: Job, shot: Shot) -> list[int]:
+def wanted_frames(job: Job, shot: Shot) -> list[int]:
     """The job's frames, rising; all of the plate's range, gaps included, where it names none."""
     if job.frames is not None:
         return parse_range(job.frames)
@@ -285,7 +286,7 @@ class _Order:
 
 def _ordered(job: Job, shot: Shot, outputs: Sequence[Output], sub_range_of_movie: bool, apart: bool = False) -> _Order:
     """The order of a job; what can be told to be wrong without a look at the outputs is told now."""
-    wanted, on_disk = _wanted(job, shot), set(shot.plate.frames)
+    wanted, on_disk = wanted_frames(job, shot), set(shot.plate.frames)
     frames, missing = [f for f in wanted if f in on_disk], [f for f in wanted if f not in on_disk]
     if missing and (job.on_missing == "stop" or not frames):
         raise PlateError(
@@ -325,7 +326,7 @@ def _refuse(
 
 def _rendered(job: Job, shot: Shot, tracks: Tracks, ager: Ager, order: _Order) -> Iterator[Event]:
     device = pick_device(job.device)
-    scene = _scene(job, shot, tracks, ager, order.holdout, device)
+    scene = scene_of(job, shot, tracks, ager, order.holdout, device)
     yield from _warnings(scene, order.frames)
     if job.dry_run:
         yield _plan(job, shot, ager, order, scene.persons)
@@ -335,7 +336,8 @@ def _rendered(job: Job, shot: Shot, tracks: Tracks, ager: Ager, order: _Order) -
     yield from work.render(order.frames, order.missing)
 
 
-def _scene(job: Job, shot: Shot, tracks: Tracks, ager: Ager, holdout: Holdout | None, device: torch.device) -> Scene:
+def scene_of(job: Job, shot: Shot, tracks: Tracks, ager: Ager, holdout: Holdout | None, device: torch.device) -> Scene:
+    """What a render of the job knows before its first frame."""
     return Scene(
         job=job,
         shot=shot,

@@ -22,7 +22,7 @@ from reage import matte, track, vouch
 from reage.ageing import age
 from reage.agers.base import Ager, Look
 from reage.cuts import CutFinder
-from reage.detect import Detector, Follower, searched
+from reage.detect import Detector, Follower, search_ahead
 from reage.errors import PlateError
 from reage.faces.age import apparent_age
 from reage.faces.detector import Found
@@ -122,7 +122,7 @@ def analyse_plate(job: Job, shot: Shot, ager: Ager, device: torch.device) -> Ite
     people = track.link(seen.detections, seen.frames, cuts, shot.pixel_aspect)
     yield from _follow_back(shot, seen, people, cuts, model)
     people = track.link(seen.detections, seen.frames, cuts, shot.pixel_aspect)
-    faces = _vouched(shot, [smooth(person.detections, cuts, shot.pixel_aspect) for person in people])
+    faces = [_vouched(shot, smooth(person.detections, cuts, shot.pixel_aspect)) for person in people]
     exposure = settle_exposure([luma for person in people for luma in _lumas_of(person.detections, seen)])
     tracks = Tracks(
         plate=PlateFacts(
@@ -158,7 +158,7 @@ class _Opened:
 def _opened(shot: Shot, number: int, step: int) -> _Opened:
     view = shot.frame(number)
     look = face_look(shot, view)
-    return _Opened(view, look, look.thumbnail(LAYOUT_WIDTH), searched(step, look))
+    return _Opened(view, look, look.thumbnail(LAYOUT_WIDTH), search_ahead(step, look))
 
 
 def face_look(shot: Shot, view: FrameView, exposure: float | None = None) -> FaceLook:
@@ -232,39 +232,22 @@ def _follow_back(
         yield {"event": "progress", "stage": "follow", "frame": number}
 
 
-def _vouched(shot: Shot, people: Sequence[dict[int, FaceAt]]) -> list[dict[int, FaceAt]]:
-    """Each person's faces without the bridged ones that the plate does not show."""
-    nearest: dict[tuple[int, int], int] = {}  # for each person and bridged frame: the nearest in which they were found
-    for at, faces in enumerate(people):
-        found = [frame for frame, face in faces.items() if face.state == "found"]
-        for frame in (frame for frame, face in faces.items() if face.state == "bridged" and frame in shot.plate.frames):
-            nearest[at, frame] = min(found, key=lambda other: (abs(other - frame), other))
-    wanted = {(at, frame) for at, frame in nearest} | {(at, frame) for (at, _), frame in nearest.items()}
-    patches: dict[tuple[int, int, bool], vouch.Patch] = {}
-    for number in sorted({frame for _, frame in wanted}):
-        look = _readable_look(shot, number)
-        if look is None:
-            continue
-        for at in (at for at, frame in wanted if frame == number):
-            flat = to_flat(people[at][number].landmark_array(), shot.pixel_aspect)
-            for roomy in (False, True):
-                patches[at, number, roomy] = vouch.patch(look, flat, roomy)
-    gone = {
-        (at, frame)
-        for (at, frame), near in nearest.items()
-        if (at, frame, True) in patches
-        and (at, near, False) in patches
-        and vouch.resemblance(patches[at, frame, True], patches[at, near, False]) < vouch.LEAST
-    }
-    return [{f: face for f, face in faces.items() if (at, f) not in gone} for at, faces in enumerate(people)]
+def _vouched(shot: Shot, faces: Mapping[int, FaceAt]) -> dict[int, FaceAt]:
+    """A person's faces without the bridged ones that the plate does not show."""
+    bridged = {frame for frame, face in faces.items() if face.state == "bridged" and frame in shot.plate.frames}
+    return {frame: face for frame, face in faces.items() if frame not in bridged or _is_seen(shot, faces, frame)}
 
 
-def _readable_look(shot: Shot, number: int) -> FaceLook | None:
-    """A frame for the face models; None where it is damaged."""
+def _is_seen(shot: Shot, faces: Mapping[int, FaceAt], frame: int) -> bool:
+    """Whether a bridged face looks like the nearest one that was found; a frame that cannot be read says nothing."""
+    near = min((f for f, face in faces.items() if face.state == "found"), key=lambda f: (abs(f - frame), f))
     try:
-        return face_look(shot, shot.frame(number))
+        looks = [face_look(shot, shot.frame(number)) for number in (frame, near)]
     except PlateError:
-        return None
+        return True
+    shapes = [to_flat(faces[number].landmark_array(), shot.pixel_aspect) for number in (frame, near)]
+    seen, expected = vouch.patch(looks[0], shapes[0], roomy=True), vouch.patch(looks[1], shapes[1])
+    return vouch.resemblance(seen, expected) >= vouch.LEAST
 
 
 def _person(number: int, faces: dict[int, FaceAt], shot: Shot) -> Person:

@@ -81,12 +81,8 @@ def _where_drawn(drawn: Array, quad: NDArray[np.float64], window: Window) -> Win
     rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
     if not rows.size:
         return Window(window.x, window.y, min(1, window.width), min(1, window.height))
-    left, right, top, bottom = (
-        columns[0] - 1,
-        columns[-1] + 2,
-        rows[0] - 1,
-        rows[-1] + 2,
-    )  # a sample reaches one further
+    # A sample reaches one further.
+    left, right, top, bottom = columns[0] - 1, columns[-1] + 2, rows[0] - 1, rows[-1] + 2
     corners = np.array([[left, top], [left, bottom], [right, bottom], [right, top]], np.float64)
     inner = rectangle(geometry.apply(geometry.plate_from_crop(quad, drawn.shape[0]), corners), window)
     return inner if inner.width and inner.height else Window(window.x, window.y, 1, 1)

@@ -80,6 +80,7 @@ def train(pairs_folder: Path, out: Path, minutes: float, batch: int, widths: tup
     train_set = Pairs([one for one in series if one.identity % HELD_OUT])
     held_out = Pairs([one for one in series if one.identity % HELD_OUT == 0])
     mask = head_mask(STORED)
+    # torch's stubs know no memory_format alone.
     net = AgeUNet(widths).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-4)
@@ -103,7 +104,7 @@ def train(pairs_folder: Path, out: Path, minutes: float, batch: int, widths: tup
             change = net(picture, source, target)
         loss = loss_of(change.float(), wanted)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         step += 1
