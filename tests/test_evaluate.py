@@ -12,7 +12,7 @@ from reage.exemplars import CANONICAL
 from reage.faces.look import Look
 from reage.faces.shape import eye_distance, upright_box
 from reage.training import measures
-from reage.training.evaluate import averaged, overall, table
+from reage.training.report import overall, table
 
 FLOW = 0.05
 """What optical flow gets wrong on a smooth, moving texture, over what it follows."""
@@ -143,7 +143,7 @@ def test_the_run_is_the_longest_there_is_and_then_the_liveliest() -> None:
 
 def test_of_moved_boxes_the_one_that_shows_the_least_change_is_reported_with_its_sign() -> None:
     frames = [({"rise": -8.0}, np.array([-9.0, -4.0])), ({"rise": -10.0}, np.array([-11.0, -2.0]))]
-    assert averaged(frames) == {"rise": -9.0, "rise_moved": -6.5, "rise_moved_least": -3.0}
+    assert measures.averaged(frames) == {"rise": -9.0, "rise_moved": -6.5, "rise_moved_least": -3.0}
 
 
 def test_the_table_has_a_line_for_each_person_and_the_mean_of_all() -> None:

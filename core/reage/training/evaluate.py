@@ -1,51 +1,68 @@
-"""Measure what the embedded model does to real plates, and lay it out to be looked at.
+"""Measure what a model does to real plates and to held-out portraits, and lay it out to be looked at.
 
-python -m reage.training.evaluate --out DIR [--plates PLATE …] [--frames RANGE] [--ages 20,70]
+    python -m reage.training.evaluate --out DIR [--plates PLATE …] [--frames RANGE] [--ages 20,70]
+        [--portraits N [--drawn DIR] [--direction FILE]] [--model NAME]
 
 Renders each plate into DIR (frames that are there and current are kept), measures every person at every target age,
-and writes DIR/results.json, DIR/results.md and a contact sheet a person. Without plates, the demo's is built and
-measured. Plates are taken as not premultiplied. See `reage.training.measures` for what the figures mean.
+and writes DIR/results.json, DIR/results.md and a contact sheet a person. With neither plates nor portraits, the demo's
+plate is built and measured. Plates are taken as not premultiplied.
+
+Portraits are drawn by the generator from seeds that no training uses, filmed (`reage.training.portrait_plates`), and
+re-aged to 20, 30 … 80; DIR/portraits.json holds their figures, the rest is named in `reage.training.held_out`. They
+need the extra `training`; what was drawn and measured before is kept. `--direction` (an .npz that holds the direction
+of age in style space) adds the generator's own edits, which a model is held against. See `reage.training.measures`
+for what the figures mean, and `reage.training.report` for the bars.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from reage import geometry
 from reage.atomic import write_text
 from reage.composite import side_of
 from reage.demo_plate import build_demo_plate
+from reage.errors import ReageError
 from reage.exemplars import BANK
-from reage.faces.age import apparent_age
-from reage.faces.identity import describe, distance
 from reage.faces.landmarks import locate, predictor
-from reage.faces.look import Look, grey, to_flat, to_plate
-from reage.faces.shape import Shape, ffhq_quad, upright_box
+from reage.faces.look import to_plate
+from reage.faces.shape import ffhq_quad, upright_box
 from reage.images import colour_planes, convert, find_beauty, read_metadata, read_picture
 from reage.job import Job
 from reage.ledger import digest_of
 from reage.models import sha256_of
 from reage.pipeline import run
-from reage.pipeline.shot import Shot, on_crop
-from reage.records import Window
+from reage.pipeline.shot import Shot
 from reage.sequence import Pattern, format_range, parse_range
+from reage.store import EMBEDDED
 from reage.tracks import Person, Tracks, load_tracks
 from reage.training import measures
-
-Figures = dict[str, float]
-Picture8 = NDArray[np.uint8]
+from reage.training.held_out import HeldOut, evaluate_portraits, report
+from reage.training.portraits import Direction
+from reage.training.report import bars, markdown, overall, table
+from reage.training.sheets import write_sheet
+from reage.training.sights import (
+    CROP,
+    Figures,
+    Judge,
+    Sight,
+    change_of,
+    crop_of,
+    eight_bit,
+    flat,
+    matte_of,
+    result_sight,
+    sampled,
+    sight_of,
+)
 
 SAMPLES = 12
 """Frames a person on which a single picture is judged."""
@@ -56,55 +73,16 @@ SAME = 4
 RECIPE = 2
 """To be raised with any change of what is measured, so that kept figures are measured again."""
 
-CROP = 512
 STEADY_SIDE, LAG_SIDE, TILE = 384, 192, 384
-HALF_A_CODE = 0.5 / 255.0
-TABLE = {
-    "plate age": "plate_age",
-    "result age": "result_age",
-    "change": "rise",
-    "box moved": "rise_moved",
-    "worst box": "rise_moved_least",
-    "half size": "rise_half",
-    "identity": "identity",
-    "landmarks %": "landmarks",
-    "noise %": "landmarks_noise",
-    "one start %": "landmarks_once",
-    "noise %, one start": "landmarks_once_noise",
-    "outside": "outside",
-    "rms": "change",
-    "same age, rms %": "same",
-    "steadier by": "steadier",
-    "lag": "lag",
-    "steadying's lag": "steadying_lag",
-}
-"""Columns of the table, and the figures in them."""
-PERCENT = {"landmarks", "landmarks_noise", "landmarks_once", "landmarks_once_noise", "same"}
-
-
-@dataclass(frozen=True)
-class Sight:
-    """One frame, of the plate or of a result, as it is measured."""
-
-    stored: NDArray[np.float32]  # (H, W, 3) as an EXR holds it
-    code: Tensor  # (3, H, W) sRGB-encoded, unbounded
-    display: Picture8  # (H, W, 3)
-    window: Window
-    change: Tensor | None = None  # (3, H, W) of the code, by the layers: M times D; None for a plate
-    matte: NDArray[np.float32] | None = None  # (H, W)
-
-    @cached_property
-    def shown(self) -> Tensor:
-        """(3, H, W) 0..1 of the display."""
-        return torch.from_numpy(self.display).permute(2, 0, 1).float() / 255.0
 
 
 class Case:
     """One plate, its tracks, and the results of it."""
 
-    def __init__(self, name: str, plate: str, folder: Path, frames: str | None, ages: Sequence[float]) -> None:
-        self.name, self.folder, self.ages = name, folder, ages
+    def __init__(self, plate: str, folder: Path, frames: str | None, ages: Sequence[float], model: str) -> None:
+        self.folder, self.ages = folder, ages
         self._fields: dict[str, Any] = {"plate": plate, "tracks": str(folder / "shot.tracks.json"), "layers": True}
+        self._fields["model"] = model
         folder.mkdir(parents=True, exist_ok=True)
         self.shot = Shot(Job.make(**self._fields, output="none.%04d.exr", age=ages[0]))
         # A run analyses the whole plate, or takes the tracks that fit; which frames are worth it, they tell.
@@ -161,7 +139,7 @@ class Case:
         view = self.shot.frame(frame)
         held = convert(view.picture, view.beauty, "exr")
         stored = colour_planes(held, find_beauty(held))
-        return self._sight(stored, view.window)
+        return sight_of(stored, view.window, self.shot.colour, self.tracks.exposure)
 
     def result(self, frame: int, kind: str, age: float | None = None) -> Sight:
         """A frame of a result, with the change that its layers tell."""
@@ -169,108 +147,15 @@ class Case:
         beauty = find_beauty(picture)
         part = picture.parts[beauty.part]
         delta = np.stack([part.channels[f"reage_delta.{c}"] for c in "RGB"], -1)
-        matte = part.channels["reage_matte.A"].astype(np.float32)
-        plate = self.plate(frame)
-        sight = self._sight(colour_planes(picture, beauty), part.data_window)
-        aged = self.shot.colour.code_from_plate(plate.stored + matte[..., None] * delta, self.tracks.exposure)
-        return Sight(sight.stored, sight.code, sight.display, sight.window, aged - plate.code, matte)
-
-    def _sight(self, stored: NDArray[np.float32], window: Window) -> Sight:
-        code = self.shot.colour.code_from_plate(stored, self.tracks.exposure)
-        return Sight(stored, code, self.shot.colour.display(stored, self.tracks.exposure), window)
-
-    def flat(self, sight: Sight, points: Shape) -> tuple[Look, Shape]:
-        """A frame and landmarks as the face models take them, in the frame's own corner."""
-        moved = points - np.array([sight.window.x, sight.window.y])
-        return Look(sight.display, pixel_aspect=self.shot.pixel_aspect), to_flat(moved, self.shot.pixel_aspect)
-
-
-def sampled(planes: Tensor, sight: Sight, quad: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """Planes of a frame over a quad: (C, side, side)."""
-    corner = geometry.shift(-sight.window.x, -sight.window.y)
-    at = geometry.compose(corner, geometry.plate_from_crop(quad, side))
-    return np.asarray(geometry.resample(planes, at, side, side).numpy(), np.float32)
-
-
-def matte_of(sight: Sight, quad: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """The matte over a quad: (side, side)."""
-    assert sight.matte is not None
-    return np.asarray(sampled(torch.from_numpy(sight.matte)[None], sight, quad, side)[0])
-
-
-def change_of(sight: Sight, quad: NDArray[np.float64], side: int) -> NDArray[np.float32]:
-    """The change of the code over a quad: (3, side, side)."""
-    assert sight.change is not None
-    return sampled(sight.change, sight, quad, side)
-
-
-def eight_bit(planes: NDArray[np.float32]) -> Picture8:
-    """(3, S, S) 0..1 to (S, S, 3)."""
-    codes = np.rint(np.clip(planes, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return np.ascontiguousarray(codes.transpose(1, 2, 0))
-
-
-def found_on_crop(crop: Picture8, landmarks: Shape) -> tuple[Shape, Shape]:
-    """Landmarks on a crop from the box of given ones: by the pipeline's averaged starts, and by one start alone."""
-    import dlib
-
-    look, box = Look(crop), upright_box(landmarks)
-    left, top = box.x - box.side / 2, box.y - box.side / 2
-    rectangle = dlib.rectangle(round(left), round(top), round(left + box.side) - 1, round(top + box.side) - 1)
-    parts = predictor()(grey(crop), rectangle).parts()
-    once = np.array([(point.x, point.y) for point in parts], np.float64) + 0.5
-    return locate(look, box, predictor()).landmarks, once
-
-
-def ages_of(look: Look, landmarks: Shape) -> tuple[float, float, NDArray[np.float64]]:
-    """Apparent age, the same at half resolution, and (8,) with the box moved."""
-    moved = [apparent_age(look, points) for points in measures.moved_boxes(landmarks)]
-    return apparent_age(look, landmarks), apparent_age(*measures.halved(look, landmarks)), np.array(moved)
+        layers = delta, part.channels["reage_matte.A"].astype(np.float32)
+        stored = colour_planes(picture, beauty)
+        return result_sight(stored, layers, self.plate(frame), self.shot.colour, self.tracks.exposure)
 
 
 def judge(case: Case, person: Person, frame: int) -> dict[float, tuple[Figures, NDArray[np.float64]]]:
     """Figures of one frame by target age, each with the eight changes of apparent age under moved boxes."""
-    plate, face = case.plate(frame), person.frames[frame]
-    look, points = case.flat(plate, face.landmark_array())
-    age, half, moved = ages_of(look, points)
-    who = describe(look, points)
-    crop = sampled(plate.shown, plate, face.quad_array(), CROP)
-    noise = np.random.default_rng(frame).normal(0.0, HALF_A_CODE, crop.shape).astype(np.float32)
-    on = on_crop(face, CROP)
-    own, noisy = found_on_crop(eight_bit(crop), on), found_on_crop(eight_bit(crop + noise), on)
-    answers = {}
-    for target in case.ages:
-        result = case.result(frame, "aged", target)
-        there, _ = case.flat(result, face.landmark_array())
-        result_age, result_half, result_moved = ages_of(there, points)
-        seen = found_on_crop(eight_bit(sampled(result.shown, result, face.quad_array(), CROP)), on)
-        assert result.matte is not None
-        figures = {
-            "plate_age": age,
-            "result_age": result_age,
-            "rise": result_age - age,
-            "rise_half": result_half - half,
-            "identity": distance(who, describe(there, points)),
-            "landmarks": measures.landmark_shift(own[0], seen[0]),
-            "landmarks_noise": measures.landmark_shift(own[0], noisy[0]),
-            "landmarks_once": measures.landmark_shift(own[1], seen[1]),
-            "landmarks_once_noise": measures.landmark_shift(own[1], noisy[1]),
-            "outside": measures.outside_share(plate.stored, result.stored, result.matte),
-            "change": measures.rms(
-                change_of(result, face.quad_array(), CROP), matte_of(result, face.quad_array(), CROP)
-            ),
-        }
-        answers[target] = figures, result_moved - moved
-    return answers
-
-
-def averaged(frames: Iterable[tuple[Figures, NDArray[np.float64]]]) -> Figures:
-    """Means over frames; of the moved boxes, the mean over all and that of the box with the least change."""
-    entries = list(frames)
-    means = {name: float(np.mean([figures[name] for figures, _ in entries])) for name in entries[0][0]}
-    boxes = np.mean([moved for _, moved in entries], 0)
-    least = float(boxes[np.abs(boxes).argmin()])
-    return means | {"rise_moved": float(boxes.mean()), "rise_moved_least": least}
+    against = Judge(case.plate(frame), person.frames[frame], case.shot.pixel_aspect, frame)
+    return {target: against.of(case.result(frame, "aged", target)) for target in case.ages}
 
 
 def same_age(case: Case, person: Person) -> Figures:
@@ -346,7 +231,7 @@ def lags(case: Case, person: Person, age: float) -> Figures:
 def _fresh_quad(case: Case, person: Person, frame: int) -> NDArray[np.float64]:
     """The quad of landmarks found in this frame alone."""
     sight, face = case.plate(frame), person.frames[frame]
-    look, points = case.flat(sight, face.landmark_array())
+    look, points = flat(sight, face.landmark_array(), case.shot.pixel_aspect)
     found = locate(look, upright_box(points), predictor()).landmarks
     corner = np.array([sight.window.x, sight.window.y], np.float64)
     return np.asarray(to_plate(ffhq_quad(found), case.shot.pixel_aspect) + corner, np.float64)
@@ -362,7 +247,7 @@ def measure(case: Case) -> dict[str, Any]:
         frames = {frame: judge(case, person, frame) for frame in samples}
         by_age: dict[str, Figures] = {}
         for age in case.ages:
-            figures = averaged(answers[age] for answers in frames.values())
+            figures = measures.averaged(answers[age] for answers in frames.values())
             figures |= same_age(case, person) | steadiness(case, person, age) | lags(case, person, age)
             by_age[f"{age:g}"] = {name: round(float(value), 5) for name, value in figures.items()}
         people[str(person.id)] = {
@@ -384,59 +269,30 @@ def contact_sheet(case: Case, person: Person, file: Path) -> None:
     for frame in measures.spread_out(case.samples(person), 3):
         quad = person.frames[frame].quad_array()
         sights = {"plate": case.plate(frame)} | {f"{age:g}": case.result(frame, "aged", age) for age in case.ages}
-        tiles = [eight_bit(sampled(sight.shown, sight, quad, TILE)) for sight in sights.values()]
-        rows.append(np.hstack([_labelled(t, f"{frame} {name}") for t, name in zip(tiles, sights, strict=True)]))
-    cv2.imwrite(str(file), np.vstack(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        rows.append([(crop_of(sight, quad, TILE), f"{frame} {name}") for name, sight in sights.items()])
+    write_sheet(rows, file)
 
 
-def _labelled(tile: Picture8, text: str) -> Picture8:
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(tile, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
-    return tile
-
-
-def overall(results: Mapping[str, Mapping[str, Any]], age: str) -> Figures:
-    """Means over all persons of all plates; every person counts once."""
-    entries = [person["ages"][age] for people in results.values() for person in people.values()]
-    names = {name for entry in entries for name in entry}
-    return {name: float(np.mean([entry[name] for entry in entries if name in entry])) for name in sorted(names)}
-
-
-def table(results: Mapping[str, Mapping[str, Any]], ages: Sequence[float]) -> str:
-    """The results in Markdown."""
-    lines = [f"| clip | person | target | {' | '.join(TABLE)} |", f"|---|---|---|{'---|' * len(TABLE)}"]
-
-    def line(clip: str, person: str, age: str, figures: Figures) -> str:
-        cells = [_cell(name, figures.get(name)) for name in TABLE.values()]
-        return f"| {clip} | {person} | {age} | {' | '.join(cells)} |"
-
-    for age in (f"{age:g}" for age in ages):
-        for clip, people in results.items():
-            lines += [line(clip, person, age, entry["ages"][age]) for person, entry in people.items()]
-        lines.append(line("**all**", "", age, overall(results, age)))
-    return "\n".join(lines) + "\n"
-
-
-def _cell(name: str, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{100.0 * value:.2f}" if name in PERCENT else f"{value:.3g}"
-
-
-def evaluate(
-    out: Path, plates: Mapping[str, str], frames: str | None, ages: Sequence[float], tell: Callable[[str], None]
+def evaluate_plates(
+    out: Path,
+    plates: Mapping[str, str],
+    frames: str | None,
+    ages: Sequence[float],
+    model: str,
+    tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Render, measure and report; figures of a plate whose results did not change are kept.
+    """Render and measure plates; figures of a plate whose results did not change are kept.
 
     Args:
         out: folder of everything that is written.
         plates: plates by the names that the report gives them.
         frames: range in Nuke's syntax; None: all.
         ages: target ages.
+        model: name of the model.
         tell: gets a line as each plate begins.
 
     Returns:
-        What `results.json` holds.
+        By plate and person, what `measure` answers.
 
     Raises:
         ReageError: see `reage.errors`.
@@ -444,7 +300,7 @@ def evaluate(
     results: dict[str, Any] = {}
     for name, plate in plates.items():
         tell(f"{name}: {plate}")
-        case = Case(name, plate, out / name, frames, ages)
+        case = Case(plate, out / name, frames, ages, model)
         case.render()
         kept, state = out / name / "figures.json", f"{case.state()} {sorted(case.wanted)} {list(ages)}"
         held = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
@@ -455,16 +311,25 @@ def evaluate(
                     contact_sheet(case, person, out / f"{name}_{person.id}.jpg")
             write_text(kept, json.dumps(held))
         results[name] = held["people"]
-    weights = BANK.parent / "reage-1.safetensors"
-    report = {
-        "weights": sha256_of(weights),
-        "bank": sha256_of(BANK / "bank.json"),
-        "plates": results,
-        "overall": {f"{age:g}": overall(results, f"{age:g}") for age in ages},
-    }
-    write_text(out / "results.json", json.dumps(report, indent=1) + "\n")
-    write_text(out / "results.md", table(results, ages))
-    return report
+    return results
+
+
+def write_report(
+    out: Path, model: str, plates: Mapping[str, Any], ages: Sequence[float], portraits: HeldOut | None
+) -> None:
+    """Write `results.json` and `results.md`: the bars first, then what they are made of."""
+    means = {f"{age:g}": overall(plates, f"{age:g}") for age in ages} if plates else {}
+    told = bars(portraits.results if portraits else [], means)
+    told = told if portraits else [bar for bar in told if bar.met is not None]
+    facts: dict[str, Any] = {"model": model}
+    if model == EMBEDDED:
+        facts |= {"weights": sha256_of(BANK.parent / "reage-1.safetensors"), "bank": sha256_of(BANK / "bank.json")}
+    facts |= {"bars": [asdict(bar) for bar in told], "plates": plates, "overall": means}
+    write_text(out / "results.json", json.dumps(facts, indent=1) + "\n")
+    text = [markdown(["bar", "wanted", "measured", "met"], [bar.row() for bar in told])]
+    text += [report(portraits)] if portraits else []
+    text += [table(plates, ages)] if plates else []
+    write_text(out / "results.md", "\n".join(text))
 
 
 def main() -> None:
@@ -473,16 +338,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of results, figures and sheets")
     parser.add_argument("--plates", nargs="*", default=[], help="movies or patterns [the demo's plate]")
     parser.add_argument("--frames", help="range of every plate [all]")
-    parser.add_argument("--ages", default="20,70", help="target ages [20,70]")
-    arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    plates = arguments.plates or [build_demo_plate(arguments.out / "plate")]
-    named = {Path(plate).name.split(".")[0]: plate for plate in plates}
-    if len(named) < len(plates):
+    parser.add_argument("--ages", default="20,70", help="target ages of the plates [20,70]")
+    parser.add_argument("--portraits", type=int, default=0, metavar="N", help="held-out portraits [0: none]")
+    parser.add_argument("--drawn", type=Path, help="folder where the portraits are kept [OUT/portraits]")
+    parser.add_argument("--direction", type=Path, help="direction of age of the generator's own edits [no edits]")
+    parser.add_argument("--model", default=EMBEDDED, help=f"model [{EMBEDDED}]")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    demo = [] if given.portraits else [build_demo_plate(given.out / "plate")]
+    named = {Path(plate).name.split(".")[0]: plate for plate in given.plates or demo}
+    if len(named) < len(given.plates):
         parser.error("two plates have the same name; give them in two runs")
-    ages = [float(age) for age in arguments.ages.split(",")]
-    evaluate(arguments.out, named, arguments.frames, ages, lambda text: print(text, flush=True))
-    print((arguments.out / "results.md").read_text(encoding="utf-8"))
+    ages = [float(age) for age in given.ages.split(",")]
+    try:
+        direction = Direction.load(given.direction) if given.direction else None
+        portraits = None
+        if given.portraits:
+            drawn = given.drawn or given.out / "portraits"
+            portraits = evaluate_portraits(given.out, drawn, given.portraits, given.model, direction, tell)
+        plates = evaluate_plates(given.out, named, given.frames, ages, given.model, tell)
+    except ReageError as error:
+        parser.exit(error.exit_code, f"evaluate: {error}\n")
+    write_report(given.out, given.model, plates, ages, portraits)
+    print((given.out / "results.md").read_text(encoding="utf-8"))
+
+
+def tell(text: str) -> None:
+    """Say how far the evaluation is."""
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Changes are differences of encoded values (sRGB, 1.0 is white): (3, S, S). Weigh
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ from reage.faces.shape import Shape, eye_distance, upright_box
 Change = NDArray[np.float32]  # (3, S, S)
 Weight = NDArray[np.float32]  # (S, S)
 
+FINE = 0.125 / 2.0
+"""Cycles a pixel of a crop above which a change counts as fine: an eighth of Nyquist."""
 MOVE = 0.06
 """How far a box is moved and scaled, in its sides."""
 
@@ -54,6 +56,31 @@ def rms(change: Change, weight: Weight) -> float:
     """Root of the weighted mean square over channels; 0 where nothing has weight."""
     total = float(weight.sum())
     return float(np.sqrt((np.square(change).mean(0) * weight).sum() / total)) if total > 0.0 else 0.0
+
+
+def fine_share(change: Change, matte: Weight) -> float:
+    """Share of a change's energy above an eighth of Nyquist, under a Hann taper.
+
+    Args:
+        change: as it is shown: times its matte.
+        matte: the taper spans the box in which it is above a half.
+
+    Returns:
+        0..1; not-a-number where there is no change or no matte.
+    """
+    rows, columns = np.flatnonzero((matte > 0.5).any(1)), np.flatnonzero((matte > 0.5).any(0))
+    if not rows.size:
+        return float("nan")
+    at = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    seen = change[:, at[0], at[1]]
+    height, width = seen.shape[1:]
+    taper = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
+    energy = np.square(np.abs(np.fft.rfft2(seen * taper)))
+    # A real picture's spectrum is kept by half: what has a twin counts twice.
+    energy[:, :, 1 : (width + 1) // 2] *= 2.0
+    fine = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]) > FINE
+    total = float(energy.sum())
+    return float(energy[:, fine].sum()) / total if total > 0.0 else float("nan")
 
 
 def outside_share(plate: NDArray[np.float32], result: NDArray[np.float32], matte: NDArray[np.float32]) -> float:
@@ -149,6 +176,15 @@ def least_lag(by_lag: dict[int, float]) -> float | None:
         return float(least)
     left, middle, right = (by_lag[least + step] ** 2 for step in (-1, 0, 1))
     return least + 0.5 * (left - right) / (left - 2.0 * middle + right)
+
+
+def averaged(frames: Iterable[tuple[dict[str, float], NDArray[np.float64]]]) -> dict[str, float]:
+    """Means over frames; of the moved boxes, the mean over all and that of the box with the least change."""
+    entries = list(frames)
+    means = {name: float(np.mean([figures[name] for figures, _ in entries])) for name in entries[0][0]}
+    boxes = np.mean([moved for _, moved in entries], 0)
+    least = float(boxes[np.abs(boxes).argmin()])
+    return means | {"rise_moved": float(boxes.mean()), "rise_moved_least": least}
 
 
 def spread_out(frames: Sequence[int], count: int) -> list[int]:
