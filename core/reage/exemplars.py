@@ -245,6 +245,27 @@ def control_points(landmarks: Points) -> Points:
     return np.concatenate([landmarks[:60], brow + 0.28 * up, brow + 0.5 * up])
 
 
+def onto_canonical(picture: Image, landmarks: Points, scale: float = 1.0) -> Image:
+    """Linear light of a picture, warped onto the canonical face.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, sRGB-encoded.
+        landmarks: (68, 2) in pixels of the picture.
+        scale: of the answer against FRAME_WIDTH and FRAME_HEIGHT.
+
+    Returns:
+        (scale * FRAME_HEIGHT, scale * FRAME_WIDTH, 3) float32.
+    """
+    spline = fit(control_points(CANONICAL), control_points(landmarks), STIFFNESS, eye_distance(CANONICAL))
+    x, y = np.meshgrid(np.arange(4, FRAME_WIDTH, 8), np.arange(4, FRAME_HEIGHT, 8))
+    nodes = (spline(np.stack([x, y], 2).astype(np.float64)) - 0.5).astype(np.float32)
+    size = (round(scale * FRAME_WIDTH), round(scale * FRAME_HEIGHT))
+    source = cv2.resize(nodes, size, interpolation=cv2.INTER_CUBIC)
+    warped = cv2.remap(picture.astype(np.float32), source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    code = torch.from_numpy(np.clip(warped / 255.0, 0.0, 1.0))
+    return np.asarray(decode_srgb(code).numpy(), np.float32)
+
+
 def encode(fine: Image, coarse: Image) -> Image:
     """One block of a picture of the bank, uint8, from (H, W) fine luma and (H, W, 3) coarse luma, red and blue."""
     quarter = cv2.resize(coarse, (FRAME_WIDTH // 4, FRAME_HEIGHT // 4), interpolation=cv2.INTER_AREA)
@@ -288,7 +309,9 @@ def cheek_mask() -> Image:
     return plane
 
 
-def face_mask(landmarks: Points, shape: tuple[int, int], feather: float = 0.06, crown: float = 1.0) -> Image:
+def face_mask(
+    landmarks: Points, shape: tuple[int, int], feather: float = 0.06, crown: float = 1.0, spare: float = 1.0
+) -> Image:
     """Where the skin of a face may change, 0..1: not on eyes, brows, nostrils and teeth, a little on the lips.
 
     Args:
@@ -296,6 +319,7 @@ def face_mask(landmarks: Points, shape: tuple[int, int], feather: float = 0.06, 
         shape: height and width of the mask.
         feather: softness of the outline in outer-eye distances; it lies inside the outline.
         crown: how far up the forehead, 1: half the distance from nose bridge to chin above the brows.
+        spare: how much brows, lids, nose wings and lips are spared; less where the exemplar has the actor's own.
 
     Returns:
         (height, width) float32.
@@ -307,17 +331,17 @@ def face_mask(landmarks: Points, shape: tuple[int, int], feather: float = 0.06, 
     if feather > 0.0:
         mask = np.clip(2.0 * _blur(mask, feather * unit) - 1.0, 0.0, 1.0)
     for part in (landmarks[36:42], landmarks[42:48]):
-        mask = mask * (1.0 - _swollen(part, shape, 0.045 * unit, 0.018 * unit))
+        mask = mask * (1.0 - _swollen(part, shape, 0.045 * spare * unit, 0.018 * unit))
     for part in (landmarks[17:22], landmarks[22:27]):
-        mask = mask * (1.0 - 0.85 * _swollen(part, shape, 0.05 * unit, 0.03 * unit, closed=False))
+        mask = mask * (1.0 - 0.85 * spare * _swollen(part, shape, 0.05 * unit, 0.03 * unit, closed=False))
     for wing in (31, 35):  # outlines of two noses never match
         outward, up = landmarks[wing] - landmarks[33], landmarks[30] - landmarks[33]
         at = landmarks[wing : wing + 1] + 0.3 * outward + 0.2 * up
-        mask = mask * (1.0 - 0.85 * _swollen(at, shape, 0.065 * unit, 0.03 * unit))
+        mask = mask * (1.0 - 0.85 * spare * _swollen(at, shape, 0.065 * unit, 0.03 * unit))
     for nostril in (32, 34):
         at = landmarks[nostril : nostril + 1] + 0.12 * (landmarks[30] - landmarks[33])
         mask = mask * (1.0 - _swollen(at, shape, 0.06 * unit, 0.02 * unit))
-    mask = mask * (1.0 - 0.75 * _swollen(landmarks[48:60], shape, 0.0, 0.015 * unit))
+    mask = mask * (1.0 - 0.75 * spare * _swollen(landmarks[48:60], shape, 0.0, 0.015 * unit))
     mask = mask * (1.0 - _swollen(landmarks[60:68], shape, 0.03 * unit, 0.015 * unit))
     answer: Image = mask.astype(np.float32)
     return answer
@@ -369,22 +393,26 @@ def warp_onto(landmarks: Points, size: int) -> tuple[Tensor, Tensor]:
     return dense[:, :2].permute(0, 2, 3, 1), dense[:, 2:].clamp(0.0, 1.0)
 
 
-def change(landmarks: Points, size: int, ratio: Tensor, yaw: float = 0.0, detail: float = 1.0) -> Tensor:
+def change(
+    landmarks: Points, size: int, ratio: Tensor, yaw: float = 0.0, detail: float = 1.0, spare: float = 1.0
+) -> Tensor:
     """An exemplar's ratio on a face: (3, size, size) float32 log-ratio of linear light, masked.
 
     Args:
         landmarks: (68, 2) in pixels of the crop.
         size: side of the crop.
-        ratio: (3, FRAME_HEIGHT, FRAME_WIDTH), from `Exemplar.ratio`.
-        yaw: -1..1; the side that is turned away fades.
+        ratio: (3, FRAME_HEIGHT, FRAME_WIDTH), or larger by one factor, from `Exemplar.ratio` or `Likeness.ratio`.
+        yaw: -1..1, against the exemplar's; the side that is turned away fades.
         detail: size in crop pixels of the smallest thing the plate shows: crop pixels per plate pixel, more where the
             plate is soft. Lines thinner than that would look scratched on.
+        spare: see `face_mask`.
     """
     grid, trust = warp_onto(landmarks, size)
-    planes = _softened(ratio, 0.5 * max(detail, 1.0) * eye_distance(CANONICAL) / eye_distance(landmarks))[None]
+    fineness = eye_distance(CANONICAL) / eye_distance(landmarks) * ratio.shape[-1] / FRAME_WIDTH
+    planes = _softened(ratio, 0.5 * max(detail, 1.0) * fineness)[None]
     grid = grid.to(ratio.device)
     warped = F.grid_sample(planes, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0]
-    mask = face_mask(landmarks * (MASK_SIDE / size), (MASK_SIDE, MASK_SIDE))
+    mask = face_mask(landmarks * (MASK_SIDE / size), (MASK_SIDE, MASK_SIDE), spare=spare)
     soft = F.interpolate(torch.from_numpy(mask)[None, None], size=(size, size), mode="bilinear", align_corners=False)
     weight = (soft * trust).to(ratio.device)[0]
     away = ((abs(yaw) - 0.3) / 0.5, math.copysign(1.0, yaw))
@@ -403,24 +431,33 @@ def _softened(ratio: Tensor, sigma: float) -> Tensor:
 
 
 def apply(
-    crop: Tensor, landmarks: Points, ratio: Tensor, gain: float = 1.0, yaw: float = 0.0, detail: float = 1.0
+    crop: Tensor,
+    landmarks: Points,
+    ratio: Tensor,
+    gain: float = 1.0,
+    yaw: float = 0.0,
+    detail: float = 1.0,
+    spare: float = 1.0,
 ) -> Tensor:
     """Multiply an exemplar's ratio onto a crop.
 
     Args:
         crop: (3, S, S) or (N, 3, S, S) float32, sRGB-encoded, unbounded.
         landmarks: (68, 2) or (N, 68, 2) in pixels of the crop.
-        ratio: (3, FRAME_HEIGHT, FRAME_WIDTH), from `Exemplar.ratio`.
+        ratio: see `change`.
         gain: factor of the log-ratio.
-        yaw: -1..1; the side that is turned away fades.
+        yaw: see `change`.
         detail: see `change`.
+        spare: see `face_mask`.
 
     Returns:
         The crop's shape, sRGB-encoded, not clamped; equal to the crop outside the face.
     """
     if crop.ndim == 4:
         pairs = zip(crop, np.asarray(landmarks), strict=True)
-        return torch.stack([apply(one, points, ratio, gain, yaw, detail) for one, points in pairs])
-    log_ratio = gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, yaw, detail).to(crop.device)
+        return torch.stack([apply(one, points, ratio, gain, yaw, detail, spare) for one, points in pairs])
+    log_ratio = gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, yaw, detail, spare).to(
+        crop.device
+    )
     aged = encode_srgb(decode_srgb(crop) * log_ratio.exp())
     return torch.where(log_ratio == 0.0, crop, aged)

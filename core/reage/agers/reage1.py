@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reage import exemplars
+from reage.agers import likeness
 from reage.agers.base import Age, ModelFacts, each_age
 from reage.agers.base import Look as PersonLook
 from reage.colour import decode_srgb
@@ -37,8 +38,8 @@ from reage.models import sha256_of
 from reage.nets.age_unet import AgeUNet, folded
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "reage-1.safetensors"
-RECIPE = "1"
-"""To be raised with any change of what this module or `reage.exemplars` computes, so that older frames are redone."""
+RECIPE = "2"
+"""To be raised with any change of what this module, `likeness` or `exemplars` computes: older frames are redone."""
 
 NETWORK_SIDE = 256
 """The U-Net was trained at this size and always runs at it; its change is smooth and enlarges well."""
@@ -46,9 +47,10 @@ NETWORK_SIDE = 256
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec.709
 
 TRAINED = (15.0, 80.0)
-REACH = (40.0, 8.0)
+REACH = {True: (40.0, 14.0), False: (40.0, 8.0)}
 """Years beyond a younger and an older target that may be asked for, to make up for a face on which the model answers
-weakly. Little for older ones: folds far beyond those of the target age please the age network and no eye."""
+weakly, with a likeness and with the bank. Little for older ones: folds far beyond those of the target age please the
+age network and no eye; least for the bank's, which are drawn larger and not older beyond their series."""
 
 KEPT_COLOUR = 0.5
 """Share of the change's colour, against its luma, that is used: lips and cheeks that change hue look made up."""
@@ -57,9 +59,18 @@ KEPT_CAST = 0.3
 """Share of the change's mean over the skin that stays: neck and ears lie outside the matte, and a face that turns
 darker or paler than they are looks like a mask."""
 
-TONE = (0.85, 0.65)
-"""Share of the U-Net's change for younger and for older targets. It moves the outlines of brows, mouth and jaw, which
-landmarks (and eyes) follow; for older targets the exemplar brings the years. Measured: landmarks stay within 2 %."""
+LIKENESS, NEAREST = "likeness", "bank"
+"""The exemplar that is made for the actor, and the person of the bank who suits best; others go by their names."""
+
+TONE = {True: (0.6, 0.0), False: (0.85, 0.65)}
+"""Share of the U-Net's change for younger and for older targets, with the actor's likeness and with an exemplar of the
+bank. It moves the outlines of brows, mouth and jaw, which landmarks (and eyes) follow; a likeness has tone."""
+
+SHARPNESS = {True: 1.25, False: 2.0}
+"""Size of the finest thing that is laid on, in sigmas of the plate's blur."""
+
+SPARED = {True: 0.35, False: 1.0}
+"""How much brows, lids and lips are spared: a likeness has the actor's own."""
 
 SOFTEST = 0.65
 """Share of the actor's own creases that the youngest target takes away."""
@@ -87,11 +98,12 @@ class Reage1:
         # torch's stubs know no memory_format beside a device.
         self._net = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bank = exemplars.load_bank()
+        self._artist = likeness.load_artist(device)
         self._last: tuple[tuple[Any, ...], Tensor] | None = None
         self.facts = ModelFacts(
             name="reage-1",
             family="reage",
-            sha256=_identity(digest),
+            sha256=_identity(digest, self._artist.sha256),
             licence=LICENCE,
             ages=TRAINED,
             clamps=True,
@@ -118,19 +130,30 @@ class Reage1:
         points = _on_crops(crops) if landmarks is None else landmarks.double().cpu().numpy()
         if "exemplar" not in look:
             look = {**self.first_look(crops[0], torch.from_numpy(points[0]), float(source[0]), None), **look}
-        aged = crops + self._tone(crops, points, source, asked)
+        aged = crops + self._tone(crops, points, source, asked, look["exemplar"] == LIKENESS)
         return torch.stack([self._skin(aged[i], points[i], float(source[i]), float(asked[i]), look) for i in range(n)])
 
     def first_look(self, crop: Tensor, landmarks: Tensor, source_age: float, exemplar: str | None) -> dict[str, Any]:
         """The exemplar for a person (the artist's, or the one that suits best), their skin and the plate's softness."""
         points = landmarks.double().cpu().numpy()
         skin = cheeks(crop, points)
-        name = self._bank.choose(points, skin, source_age) if exemplar is None else self._bank[exemplar].id
-        return {"exemplar": name, "skin": [round(v, 5) for v in skin], "softness": round(softness(crop, points), 5)}
+        look: dict[str, Any] = {"skin": [round(v, 5) for v in skin], "softness": round(softness(crop, points), 5)}
+        if exemplar == NEAREST:
+            return {"exemplar": self._bank.choose(points, skin, source_age, yaw(points)), **look}
+        if exemplar not in (None, LIKENESS):
+            return {"exemplar": self._bank[exemplar].id, **look}
+        style = likeness.told(self._artist.style(crop, points))
+        return {"exemplar": LIKENESS, "style": style, "yaw": round(yaw(points), 3), **look}
 
     @torch.inference_mode()
-    def _tone(self, crops: Tensor, points: NDArray[np.float64], source: Tensor, target: Tensor) -> Tensor:
-        """The U-Net's change at the crops' size, without most of its cast."""
+    def _tone(
+        self, crops: Tensor, points: NDArray[np.float64], source: Tensor, target: Tensor, alike: bool
+    ) -> Tensor | float:
+        """The U-Net's change at the crops' size, without most of its cast; 0 where none of it is used."""
+        younger, older = TONE[alike]
+        share = torch.where(target < source, younger, torch.where(target > source, older, 0.0))
+        if not share.any():
+            return 0.0
         side = crops.shape[-1]
         ages = [age.clamp(*TRAINED).to(self._device) for age in (source, target)]
         sight = _sized(crops, NETWORK_SIDE).clamp(0.0, 1.0)
@@ -138,27 +161,33 @@ class Reage1:
         change = change.float().to(crops.device)
         scale = NETWORK_SIDE / side
         change = torch.stack([_without_cast(one, points[i] * scale) for i, one in enumerate(change)])
-        share = torch.where(target < source, TONE[0], TONE[1]).to(change.device)
-        return _sized(share.view(-1, 1, 1, 1) * change, side)
+        return _sized(share.to(change.device).view(-1, 1, 1, 1) * change, side)
 
     def _skin(
         self, crop: Tensor, landmarks: NDArray[np.float64], source: float, asked: float, look: PersonLook
     ) -> Tensor:
-        """Folds and pores of the exemplar for older targets; fewer of the actor's own creases for younger ones."""
-        if asked > source:
-            ratio = self._ratio(look["exemplar"], source, asked, tuple(look["skin"]))
-            detail = 2.0 * look["softness"] * crop.shape[-1]
-            return exemplars.apply(crop, landmarks, ratio, yaw=yaw(landmarks), detail=detail)
+        """What the exemplar's years do to the skin; fewer of the actor's own creases for younger targets."""
+        alike = look["exemplar"] == LIKENESS
+        if asked != source and (alike or asked > source):
+            turned = yaw(landmarks) - float(look.get("yaw", 0.0))
+            detail = SHARPNESS[alike] * look["softness"] * crop.shape[-1]
+            ratio = self._ratio(look, source, asked)
+            crop = exemplars.apply(crop, landmarks, ratio, yaw=turned, detail=detail, spare=SPARED[alike])
         share = SOFTEST * min((source - asked) / SOFTENED_OVER, 1.0)
         return crop + share * creases(crop, landmarks) if share > 0.0 else crop
 
-    def _ratio(self, name: str, source: float, asked: float, skin: tuple[float, float, float]) -> Tensor:
+    def _ratio(self, look: PersonLook, source: float, asked: float) -> Tensor:
         """The exemplar's ageing for a wish; kept, since most shots ask for one age throughout."""
-        key = name, source, asked, skin
+        name, skin = look["exemplar"], tuple(look["skin"])
+        key = name, look.get("style"), source, asked, skin
         if self._last is None or self._last[0] != key:
-            ratio = self._bank[name].ratio(source, asked, skin)
-            luma = (ratio * torch.from_numpy(exemplars.LUMA).view(3, 1, 1)).sum(0, keepdim=True)
-            self._last = key, (luma + KEPT_COLOUR * (ratio - luma)).to(self._device)
+            if name == LIKENESS:
+                ratio = likeness.exemplar_of(self._artist, look["style"]).ratio(asked - source)
+            else:
+                ratio = self._bank[name].ratio(source, asked, skin)
+                luma = (ratio * torch.from_numpy(exemplars.LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+                ratio = luma + KEPT_COLOUR * (ratio - luma)
+            self._last = key, ratio.to(self._device)
         return self._last[1]
 
 
@@ -190,13 +219,16 @@ def answering(look: PersonLook, source: float, target: float) -> float:
     if not response or abs(target - source) < 1e-6:
         return target
     asked, apparent = (np.asarray(column, np.float64) for column in zip(*response, strict=True))
+    # What is asked beyond the wish that read youngest or oldest changes the face and not its age.
+    inside = slice(int(apparent.argmin()), int(apparent.argmax()) + 1)
+    if inside.start < inside.stop - 1:
+        asked, apparent = asked[inside], apparent[inside]
     # A typed source age says how the age network misreads this actor: it will misread the result alike.
     misread = source - float(look.get("apparent", source))
     apparent = np.maximum.accumulate(apparent) + misread + 1e-6 * np.arange(len(apparent))
     wish = float(np.interp(target, apparent, asked))
-    if target > apparent[-1]:
-        wish = float(asked[-1])
-    low, high = (target - REACH[0], source) if target < source else (source, target + REACH[1])
+    younger, older = REACH[look.get("exemplar") == LIKENESS]
+    low, high = (target - younger, source) if target < source else (source, target + older)
     return min(max(wish, low), high)
 
 
@@ -264,10 +296,10 @@ def _on_crops(crops: Tensor) -> NDArray[np.float64]:
     return np.stack([locate_aligned(one, model) for one in pictures])
 
 
-def _identity(weights: str) -> str:
+def _identity(*weights: str) -> str:
     """Hash of all that makes the model: recipe, weights, and every file of the bank (thumbnails are only looked at)."""
     files = sorted(file for file in exemplars.BANK.iterdir() if not file.name.endswith(".thumb.jpg"))
-    told = [RECIPE, weights, *(f"{file.name} {sha256_of(file)}" for file in files)]
+    told = [RECIPE, *weights, *(f"{file.name} {sha256_of(file)}" for file in files)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from reage import exemplars
 from reage.exemplars import CANONICAL, FRAME_HEIGHT, FRAME_WIDTH, Image
-from reage.thin_plate import Points, fit
+from reage.thin_plate import Points
 from reage.training.curate import CHOICES, Choice
 from reage.training.series import Series, read_series
 
@@ -125,19 +125,6 @@ def refused(measured: Measured) -> str | None:
     return None
 
 
-def to_canonical(picture: Image, landmarks: Points) -> Image:
-    """Linear light of a picture, (FRAME_HEIGHT, FRAME_WIDTH, 3) float32, warped onto the canonical face."""
-    at = exemplars.control_points(CANONICAL)
-    spline = fit(at, exemplars.control_points(landmarks), exemplars.STIFFNESS, exemplars.eye_distance(CANONICAL))
-    x, y = np.meshgrid(np.arange(4, FRAME_WIDTH, 8), np.arange(4, FRAME_HEIGHT, 8))
-    nodes = (spline(np.stack([x, y], 2).astype(np.float64)) - 0.5).astype(np.float32)
-    source = cv2.resize(nodes, (FRAME_WIDTH, FRAME_HEIGHT), interpolation=cv2.INTER_CUBIC)
-    warped = cv2.remap(picture.astype(np.float32), source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    code = np.clip(warped / 255.0, 0.0, 1.0)
-    light: Image = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    return light
-
-
 def settle(older: Image, young: Image) -> Image:
     """Shift the older picture by a smooth flow of a few pixels, so that brows, lids and lips lie on one another."""
     planes = []
@@ -210,7 +197,7 @@ def make(measured: Measured, choice: Choice, folder: Path) -> dict[str, Any]:
     """Write one exemplar's pictures and answer its entry of `bank.json`."""
     series, first = measured.series, measured.young
     later = list(range(first + 1, len(series.ages)))[-MOST_AGES:]
-    warped = [to_canonical(read_picture(series.files[i]), measured.landmarks[i]) for i in (first, *later)]
+    warped = [exemplars.onto_canonical(read_picture(series.files[i]), measured.landmarks[i]) for i in (first, *later)]
     young, olders = warped[0], [settle(older, warped[0]) for older in warped[1:]]
     mask = skin([young, *olders], choice.crown)
     made = [bands(older, young, mask) for older in olders]

@@ -204,21 +204,25 @@ def refusal(face: Face, base: Face) -> str | None:
         return "mouth"
     if np.hypot(*(shape - own)[27:].T).max() > MOVED["shape"]:
         return "expression"
-    if rims(face) - rims(base) > GLASSES:
+    if rims(face.picture, face.landmarks) - rims(base.picture, base.landmarks) > GLASSES:
         return "glasses"
     return None
 
 
-def rims(face: Face) -> float:
-    """Share of edges on nose bridge and cheekbones, where nothing but the rims of glasses makes any."""
-    grey = cv2.GaussianBlur(cv2.cvtColor(face.picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.5)
+def rims(picture: Picture, landmarks: Points) -> float:
+    """Share of edges on nose bridge and cheekbones of a 512-pixel picture: little but rims of glasses makes any."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.5)
     edges = cv2.Canny(grey, 30, 60) > 0
-    unit, points = exemplars.eye_distance(face.landmarks), face.landmarks
+    unit = exemplars.eye_distance(landmarks)
     shares = []
-    for at, down in ((points[27], -0.02), (points[[40, 41]].mean(0), 0.13), (points[[46, 47]].mean(0), 0.13)):
+    for at, down in (
+        (landmarks[27], -0.02),
+        (landmarks[[40, 41]].mean(0), 0.13),
+        (landmarks[[46, 47]].mean(0), 0.13),
+    ):
         x, y = (at + np.array([0.0, down * unit])).astype(int)
         r = max(2, round(0.07 * unit))
-        shares.append(edges[y - r : y + r, x - r : x + r].mean())
+        shares.append(edges[max(y - r, 0) : y + r, max(x - r, 0) : x + r].mean())
     return float(np.mean(shares))
 
 

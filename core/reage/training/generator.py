@@ -40,7 +40,7 @@ class Generator:
             import openvino
         except ImportError as error:
             raise ModelError("openvino is not installed: pip install 'reage[training]'") from error
-        data = folder or _installed_data()
+        data = folder or installed_data()
         core = openvino.Core()
         options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
         mapping = core.read_model(data / "MappingNetwork.xml")
@@ -67,7 +67,12 @@ class Generator:
         return np.ascontiguousarray(np.clip(rgb + 0.5, 0, 255).astype(np.uint8))
 
 
-def _installed_data() -> Path:
+def installed_data() -> Path:
+    """The folder `data` of the installed package.
+
+    Raises:
+        ModelError: it is not installed.
+    """
     spec = find_spec("random_face")
     if spec is None or spec.origin is None:
         raise ModelError("random-face is not installed: pip install --no-deps random-face==2021.7.21.1")

@@ -1,0 +1,285 @@
+"""An exemplar made for one actor: somebody alike who does not exist, drawn at several ages.
+
+A linear map reads the styles of a portrait generator off a crop. Their portrait is nobody, but has the actor's sex,
+skin, build, pose and light. The layers of face and skin are moved along the normal of apparent age, and what that does
+to the portrait, as the logarithm of a ratio of linear light on the canonical face, is what the years would do to the
+actor: surface detail transfer (see `reage.exemplars`) from an exemplar that suits. `reage.training.fit_likeness` makes
+the map.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from reage import exemplars
+from reage.errors import ModelError, RequestError
+from reage.exemplars import CANONICAL, FRAME_HEIGHT, FRAME_WIDTH, LUMA, Image
+from reage.faces.identity import describe
+from reage.faces.landmarks import locate_aligned, predictor
+from reage.faces.look import Look
+from reage.models import sha256_of
+from reage.nets.portrait import LAYERS, STYLE, PortraitNet
+from reage.thin_plate import Points
+
+WEIGHTS = Path(__file__).parents[1] / "data" / "likeness.safetensors"
+
+GROUPS = (slice(0, 6), slice(6, 14), slice(14, LAYERS))
+"""Layers of pose and build, of face and skin, of colour and light: a style is read for each."""
+AGED, AGED_GAIN = GROUPS[1], 1.6
+"""Layers that grow old, and by how much more than all of them would have to be moved."""
+DECADES = (-3.0, 0.0, 2.0, 4.0, 6.0)
+"""How far the portraits are moved along the normal of age; 0 is the actor's own age."""
+YEARS = 10.0
+"""A decade's, by the measure of the normal."""
+
+READ_SIDE, TINY = 256, 20
+"""Sides of the crop as it is read, and of what the map sees of its colours."""
+BOLD = 1.15
+"""Ridge regression shrinks; by so much its styles are taken further from the average face."""
+BARE = -1.5
+"""Standard deviations of the reading of glasses that a style is brought down to: rims would be printed on the actor."""
+
+SCALE = 1.5
+"""Of the planes, against the bank's: portraits have 1024 pixels."""
+PORE = 1.0
+"""Sigma in canonical pixels of what is not divided out: the portrait's own pores would be printed upside down."""
+DARKEST = 0.15
+"""Light below this share of the cheeks' counts as this: ratios of shadows are noise."""
+BROAD = 0.12
+"""Sigma of the shading between fold and form, in outer-eye distances."""
+BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.3, 0.6
+CAST_KEPT = 0.6
+"""Share of the cheeks' change in brightness that stays: neck and ears lie outside the matte."""
+DARKEN_LIMIT, BRIGHTEN_LIMIT = 1.0, 0.4
+"""Log-ratios that a change approaches and never passes."""
+OWN_OUTLINES = 0.7
+"""1: the old portrait is laid on the young one's features and nothing moves; 0: features sag as in the portrait."""
+
+
+@dataclass(frozen=True, eq=False)
+class Artist:
+    """The generator, and the map that reads styles."""
+
+    net: PortraitNet
+    mean: NDArray[np.float32]  # (512,)
+    age: NDArray[np.float32]  # (512,): added to all layers, apparent age rises by about ten years
+    glasses: NDArray[np.float32]  # (512,): one standard deviation of the reading of glasses
+    middle: NDArray[np.float32]  # of the readings
+    spread: NDArray[np.float32]
+    weights: NDArray[np.float32]  # (readings, 3 * 512)
+    bias: NDArray[np.float32]
+    sha256: str
+
+    def style(self, crop: Tensor, landmarks: Points) -> NDArray[np.float16]:
+        """Styles of somebody alike: (3, 512), one a group of layers, less the mean.
+
+        Args:
+            crop: (3, S, S) sRGB-encoded, FFHQ-aligned.
+            landmarks: (68, 2) in pixels of the crop.
+        """
+        side = crop.shape[-1]
+        codes = (crop.clamp(0.0, 1.0) * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
+        method = cv2.INTER_AREA if side > READ_SIDE else cv2.INTER_CUBIC
+        picture = np.asarray(cv2.resize(codes, (READ_SIDE, READ_SIDE), interpolation=method), np.uint8)
+        seen = (readings(picture, landmarks * (READ_SIDE / side)) - self.middle) / self.spread
+        styles = BOLD * (seen @ self.weights + self.bias).reshape(len(GROUPS), STYLE)
+        unit = self.glasses / (self.glasses @ self.glasses)
+        worn = styles[0] @ unit
+        return np.asarray(styles - max(worn - BARE, 0.0) * self.glasses, np.float16)
+
+    def portrait(self, style: NDArray[np.float16], decades: float) -> NDArray[np.uint8]:
+        """(1024, 1024, 3) RGB of a person so many decades from the age of their styles."""
+        stack = np.empty((LAYERS, STYLE), np.float32)
+        for layers, one in zip(GROUPS, style.astype(np.float32), strict=True):
+            stack[layers] = self.mean + one
+        stack[AGED] += AGED_GAIN * decades * self.age
+        device = self.net.start.device
+        with torch.inference_mode():
+            drawn = self.net(torch.from_numpy(stack).to(device)).cpu()
+        return np.asarray(((drawn + 1.0) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy(), np.uint8)
+
+
+def readings(picture: NDArray[np.uint8], landmarks: Points) -> NDArray[np.float32]:
+    """What the map sees of a (READ_SIDE, READ_SIDE, 3) crop: who, where the features lie, and the colours."""
+    who = describe(Look(np.ascontiguousarray(picture)), landmarks)
+    tiny = cv2.resize(picture, (TINY, TINY), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    return np.concatenate([who, (landmarks / READ_SIDE).ravel(), tiny.ravel()]).astype(np.float32)
+
+
+@lru_cache(1)
+def load_artist(device: torch.device) -> Artist:
+    """Read generator and map.
+
+    Args:
+        device: where portraits are drawn.
+
+    Raises:
+        ModelError: the file is missing, damaged, or not the one that was released.
+    """
+    try:
+        digest, released = sha256_of(WEIGHTS), WEIGHTS.with_suffix(".sha256").read_text(encoding="ascii").split()[0]
+        with safe_open(WEIGHTS, "pt") as file:
+            held = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        net = PortraitNet()
+        net.load_state_dict({name[4:]: held.pop(name) for name in list(held) if name.startswith("net.")})
+        facts = {name: tensor.numpy() for name, tensor in held.items()}
+        # torch's stubs know no memory_format beside a device.
+        net = net.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        artist = Artist(net=net, sha256=digest, **facts)
+    except (OSError, SafetensorError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{WEIGHTS}: missing or damaged; install reage again") from error
+    if digest != released:
+        raise ModelError(f"{WEIGHTS}: not the weights that were released with reage-1; install reage again")
+    return artist
+
+
+def told(style: NDArray[np.float16]) -> str:
+    """Styles as text for the tracks."""
+    return base64.b64encode(style.astype("<f2").tobytes()).decode("ascii")
+
+
+def heard(text: str) -> NDArray[np.float16]:
+    """Styles from the text of `told`.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        return np.frombuffer(base64.b64decode(text, validate=True), "<f2").reshape(len(GROUPS), STYLE)
+    except ValueError as error:
+        raise RequestError("tracks: the style in a look is damaged; analyse the shot again") from error
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A portrait on the canonical face."""
+
+    light: Image  # (H, W, 3) linear
+    log: Image  # (H, W, 3)
+
+
+@dataclass
+class Likeness:
+    """The exemplar of one actor. Portraits are drawn as ages ask for them, and their planes kept."""
+
+    artist: Artist
+    style: NDArray[np.float16]
+    _planes: dict[float, Tensor] = field(default_factory=dict)
+    _young: tuple[_Drawn, Points] | None = None
+
+    def ratio(self, years: float) -> Tensor:
+        """What so many years do to this face; fewer than none make it younger.
+
+        Returns:
+            (3, SCALE * FRAME_HEIGHT, SCALE * FRAME_WIDTH) float32: log of the ratio of linear red, green and blue.
+        """
+        decades = min(max(years / YEARS, DECADES[0]), DECADES[-1])
+        above = next(at for at, knot in enumerate(DECADES) if knot >= decades)
+        below = max(above - 1, 0)
+        if DECADES[above] == decades:
+            return self._plane(DECADES[above])
+        share = (decades - DECADES[below]) / (DECADES[above] - DECADES[below])
+        return torch.lerp(self._plane(DECADES[below]), self._plane(DECADES[above]), share)
+
+    def _plane(self, decades: float) -> Tensor:
+        if decades not in self._planes:
+            young, points = self._own()
+            if decades == 0.0:
+                self._planes[decades] = torch.zeros(3, *young.log.shape[:2])
+            else:
+                moved = _on_canonical(self.artist.portrait(self.style, decades), points, young)
+                ratio = _ratio(young, moved, younger=decades < 0.0)
+                self._planes[decades] = torch.from_numpy(ratio).permute(2, 0, 1).contiguous()
+        return self._planes[decades]
+
+    def _own(self) -> tuple[_Drawn, Points]:
+        """The portrait at the actor's age, and its landmarks."""
+        if self._young is None:
+            picture = self.artist.portrait(self.style, 0.0)
+            points = _landmarks(picture)
+            self._young = _on_canonical(picture, points, None), points
+        return self._young
+
+
+@lru_cache(4)
+def exemplar_of(artist: Artist, style: str) -> Likeness:
+    """The exemplar of the styles in a look, one a person and process."""
+    return Likeness(artist, heard(style))
+
+
+def _landmarks(picture: NDArray[np.uint8]) -> Points:
+    """(68, 2) in pixels of a portrait."""
+    half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return 2.0 * locate_aligned(np.asarray(half, np.uint8), predictor())
+
+
+def _on_canonical(picture: NDArray[np.uint8], points: Points, young: _Drawn | None) -> _Drawn:
+    """A portrait on the canonical face; an older one mostly by its own outlines, the rest by those of the young one."""
+    if young is not None:
+        points = OWN_OUTLINES * _landmarks(picture) + (1.0 - OWN_OUTLINES) * points
+    light = exemplars.onto_canonical(picture, points, SCALE)
+    floor = DARKEST * float(np.median(light[_cheeks()].mean(-1)))
+    return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))))
+
+
+@lru_cache(1)
+def _cheeks() -> NDArray[np.bool_]:
+    size = (round(SCALE * FRAME_WIDTH), round(SCALE * FRAME_HEIGHT))
+    return np.asarray(cv2.resize(exemplars.cheek_mask(), size) > 0.5)
+
+
+def _ratio(young: _Drawn, moved: _Drawn, younger: bool) -> Image:
+    """Log-ratio of two portraits, its bands weighed, held within limits, and 0 where one of them shows no skin."""
+    before, after = young.log, moved.log
+    # What the actor has not, a pore or a hair of the portrait, is not divided out, nor printed by the younger one.
+    if younger:
+        after = _blurred(after, PORE * SCALE)
+    else:
+        before = _blurred(before, PORE * SCALE)
+    ratio = after - before
+    luma = ratio @ LUMA
+    broad = _blurred_widely(luma, BROAD * SCALE * exemplars.eye_distance(CANONICAL))
+    cast = float(np.median(luma[_cheeks()]))
+    toned = BROAD_GAIN * (broad - cast) + CAST_KEPT * cast + FINE_GAIN * (luma - broad)
+    ratio = toned[..., None] + COLOUR_GAIN * (ratio - luma[..., None])
+    limit = np.where(ratio < 0.0, np.float32(DARKEN_LIMIT), np.float32(BRIGHTEN_LIMIT))
+    skin = np.minimum(_skin(young), _skin(moved))
+    return np.asarray(limit * np.tanh(ratio / limit) * skin[..., None], np.float32)
+
+
+def _skin(drawn: _Drawn) -> Image:
+    """Where a portrait shows skin or features and no hair over them, 0..1: (H, W)."""
+    small = cv2.resize(drawn.log, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), 1.5)
+    tone, tint = small @ LUMA, small[..., 0] - small[..., 2]
+    cheeks = cv2.resize(_cheeks().astype(np.uint8), tone.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    good = (np.abs(tone - np.median(tone[cheeks])) < 0.9) & (np.abs(tint - np.median(tint[cheeks])) < 0.8)
+    points = CANONICAL * (SCALE / 4.0)
+    inner = cv2.convexHull(points[17:].astype(np.float32)).round().astype(np.int32)
+    solid = cv2.morphologyEx(good.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    cv2.fillConvexPoly(solid, inner, 1)
+    solid = cv2.erode(solid, np.ones((5, 5), np.uint8))
+    feathered = np.clip(2.0 * cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 4.0) - 1.0, 0.0, 1.0)
+    height, width = drawn.log.shape[:2]
+    return np.asarray(cv2.resize(feathered, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _blurred(planes: Image, sigma: float) -> Image:
+    return np.asarray(cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+
+
+def _blurred_widely(plane: Image, sigma: float) -> Image:
+    """A wide Gaussian, at a quarter of the size."""
+    height, width = plane.shape
+    small = cv2.resize(plane, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(_blurred(small, sigma / 4.0), (width, height), interpolation=cv2.INTER_LINEAR))

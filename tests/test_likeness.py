@@ -1,0 +1,108 @@
+"""The exemplar that is drawn for one actor."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from reage import exemplars
+from reage.agers import likeness
+from reage.agers.likeness import DECADES, Artist, Likeness
+from reage.errors import ModelError, RequestError
+from reage.faces.age import apparent_age
+from reage.faces.identity import describe, distance
+from reage.faces.landmarks import locate_aligned, predictor
+from reage.faces.look import Look
+
+FACE = Path(likeness.__file__).parents[1] / "data" / "demo" / "face.jpg"
+
+
+@pytest.fixture(scope="module")
+def artist() -> Artist:
+    return likeness.load_artist(torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def crop() -> torch.Tensor:
+    picture = cv2.imread(str(FACE))
+    assert picture is not None
+    return torch.from_numpy(picture[..., ::-1].transpose(2, 0, 1).astype(np.float32) / 255.0)
+
+
+@pytest.fixture(scope="module")
+def landmarks(crop: torch.Tensor) -> np.ndarray:
+    return locate_aligned(np.ascontiguousarray((crop * 255).byte().permute(1, 2, 0).numpy()), predictor())
+
+
+@pytest.fixture(scope="module")
+def style(artist: Artist, crop: torch.Tensor, landmarks: np.ndarray) -> np.ndarray:
+    return artist.style(crop, landmarks)
+
+
+def look_of(picture: np.ndarray) -> tuple[Look, np.ndarray]:
+    small = np.asarray(cv2.resize(picture, (512, 512), interpolation=cv2.INTER_AREA), np.uint8)
+    return Look(small), locate_aligned(small, predictor())
+
+
+def test_the_portrait_is_nearer_to_the_actor_than_the_average_face_is(
+    artist: Artist, style: np.ndarray, crop: torch.Tensor, landmarks: np.ndarray
+) -> None:
+    actor = describe(Look(np.ascontiguousarray((crop * 255).byte().permute(1, 2, 0).numpy())), landmarks)
+    alike, average = (artist.portrait(one, 0.0) for one in (style, np.zeros_like(style)))
+    assert distance(actor, describe(*look_of(alike))) < distance(actor, describe(*look_of(average))) - 0.1
+
+
+def test_portraits_read_older_the_further_they_are_moved(artist: Artist, style: np.ndarray) -> None:
+    ages = [apparent_age(*look_of(artist.portrait(style, decades))) for decades in (-3.0, 0.0, 4.0)]
+    assert ages[0] + 5.0 < ages[1] < ages[2] - 15.0
+
+
+def test_no_years_change_nothing_and_years_between_portraits_lie_between(artist: Artist, style: np.ndarray) -> None:
+    one = Likeness(artist, style)
+    assert not one.ratio(0.0).any()
+    half, whole = one.ratio(10.0 * DECADES[2] / 2), one.ratio(10.0 * DECADES[2])
+    torch.testing.assert_close(half, whole / 2)
+    assert torch.equal(one.ratio(500.0), one.ratio(10.0 * DECADES[-1]))
+    shape = (3, likeness.SCALE * exemplars.FRAME_HEIGHT, likeness.SCALE * exemplars.FRAME_WIDTH)
+    assert whole.shape == shape
+
+
+def test_a_ratio_stays_within_its_limits_and_darkens_folds(artist: Artist, style: np.ndarray) -> None:
+    ratio = Likeness(artist, style).ratio(60.0)
+    assert float(ratio.max()) <= likeness.BRIGHTEN_LIMIT and float(ratio.min()) >= -likeness.DARKEN_LIMIT
+    assert float(ratio.min()) < -0.3
+
+
+def test_styles_survive_the_tracks_and_damaged_ones_are_refused(style: np.ndarray) -> None:
+    assert np.array_equal(likeness.heard(likeness.told(style)), style)
+    for text in ("", "AAAA", "not base64!", likeness.told(style)[:-8]):
+        with pytest.raises(RequestError, match="analyse"):
+            likeness.heard(text)
+
+
+def test_glasses_are_taken_off_a_style(artist: Artist, crop: torch.Tensor, landmarks: np.ndarray) -> None:
+    unit = artist.glasses / (artist.glasses @ artist.glasses)
+    read = artist.style(crop, landmarks)[0].astype(np.float32) @ unit
+    assert read <= likeness.BARE + 0.01
+
+
+def test_a_flipped_bit_in_the_generator_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in (likeness.WEIGHTS, likeness.WEIGHTS.with_suffix(".sha256")):
+        shutil.copy(file, tmp_path)
+    weights = tmp_path / likeness.WEIGHTS.name
+    data = bytearray(weights.read_bytes())
+    data[-1000] ^= 1
+    weights.write_bytes(data)
+    monkeypatch.setattr(likeness, "WEIGHTS", weights)
+    likeness.load_artist.cache_clear()
+    with pytest.raises(ModelError, match="released"):
+        likeness.load_artist(torch.device("cpu"))
+    weights.unlink()
+    with pytest.raises(ModelError, match="cannot read"):
+        likeness.load_artist(torch.device("cpu"))
+    likeness.load_artist.cache_clear()
