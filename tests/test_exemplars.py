@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from reage import exemplars
 from reage.colour import decode_srgb
@@ -136,24 +134,26 @@ def test_the_change_follows_the_face(ratio: torch.Tensor) -> None:
 
 
 def test_the_side_that_is_turned_away_fades(ratio: torch.Tensor) -> None:
-    frontal, turned = (exemplars.change(FACE, SIZE, ratio, yaw).abs() for yaw in (0.0, -0.8))
+    frontal, turned = (exemplars.change(FACE, SIZE, ratio, exemplars.Laying(yaw=yaw)).abs() for yaw in (0.0, -0.8))
     middle = int(FACE[30, 0])
     assert float(turned[:, :, : middle - 40].sum()) < 0.5 * float(frontal[:, :, : middle - 40].sum())
     assert torch.equal(turned[:, :, middle + 10 :], frontal[:, :, middle + 10 :])
 
 
 def test_a_soft_plate_gets_soft_folds(ratio: torch.Tensor) -> None:
-    sharp, soft = (exemplars.change(FACE, SIZE, ratio, detail=detail) for detail in (1.0, 6.0))
+    sharp, soft = (exemplars.change(FACE, SIZE, ratio, exemplars.Laying(detail=detail)) for detail in (1.0, 6.0))
     assert float(soft.diff(dim=2).abs().mean()) < 0.6 * float(sharp.diff(dim=2).abs().mean())
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.0, 3.0))
-def test_jittering_landmarks_move_the_change_no_more_than_themselves(seed: int, noise: float) -> None:
-    jitter = np.random.default_rng(seed).normal(0.0, noise, FACE.shape)
-    still, moved = (exemplars.warp_onto(points, SIZE)[0] for points in (FACE, FACE + jitter))
-    middle = (moved - still)[0, 80:230, 70:190] * torch.tensor([FRAME_WIDTH, FRAME_HEIGHT]) / 2.0 * 0.42
-    assert float(middle.square().sum(-1).mean().sqrt()) <= 1.42 * noise + 1e-4  # sqrt 2: both axes jitter
+@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0, 3.0])
+def test_jittering_landmarks_move_the_change_no_more_than_themselves(noise: float) -> None:
+    still, squares = exemplars.warp_onto(FACE, SIZE)[0], []
+    for seed in range(24):  # a single draw may lean one way
+        jitter = np.random.default_rng(seed).normal(0.0, noise, FACE.shape)
+        moved = exemplars.warp_onto(FACE + jitter, SIZE)[0]
+        middle = (moved - still)[0, 80:230, 70:190] * torch.tensor([FRAME_WIDTH, FRAME_HEIGHT]) / 2.0 * 0.42
+        squares.append(float(middle.square().sum(-1).mean()))
+    assert np.sqrt(np.mean(squares)) <= 1.42 * noise + 1e-4  # sqrt 2: both axes jitter
 
 
 def test_the_warp_takes_canonical_landmarks_to_themselves() -> None:

@@ -155,7 +155,7 @@ class Bank:
         for one in self.exemplars:
             if one.id == name:
                 return one
-        raise RequestError(f"--exemplar {name}: the bank has none of that name; choose one of {', '.join(self.ids)}")
+        raise RequestError(f"--exemplar {name}: choose likeness, bank or one of {', '.join(self.ids)}")
 
     def thumbnail(self, name: str) -> Path:
         """A JPEG of 256 x 128 pixels: young, then oldest."""
@@ -393,29 +393,43 @@ def warp_onto(landmarks: Points, size: int) -> tuple[Tensor, Tensor]:
     return dense[:, :2].permute(0, 2, 3, 1), dense[:, 2:].clamp(0.0, 1.0)
 
 
-def change(
-    landmarks: Points, size: int, ratio: Tensor, yaw: float = 0.0, detail: float = 1.0, spare: float = 1.0
-) -> Tensor:
+@dataclass(frozen=True)
+class Laying:
+    """How a ratio is laid on a face."""
+
+    yaw: float = 0.0
+    """-1..1, against the exemplar's; the side that is turned away fades."""
+    detail: float = 1.0
+    """Size in crop pixels of the smallest thing the plate shows: crop pixels per plate pixel, more where the plate is
+    soft. Lines thinner than that would look scratched on."""
+    spare: float = 1.0
+    """See `face_mask`."""
+    blur: float = 0.0
+    """Sigma in pixels of the ratio by which it is blurred already."""
+
+
+PLAIN = Laying()
+
+
+def change(landmarks: Points, size: int, ratio: Tensor, laying: Laying = PLAIN) -> Tensor:
     """An exemplar's ratio on a face: (3, size, size) float32 log-ratio of linear light, masked.
 
     Args:
         landmarks: (68, 2) in pixels of the crop.
         size: side of the crop.
         ratio: (3, FRAME_HEIGHT, FRAME_WIDTH), or larger by one factor, from `Exemplar.ratio` or `Likeness.ratio`.
-        yaw: -1..1, against the exemplar's; the side that is turned away fades.
-        detail: size in crop pixels of the smallest thing the plate shows: crop pixels per plate pixel, more where the
-            plate is soft. Lines thinner than that would look scratched on.
-        spare: see `face_mask`.
+        laying: how.
     """
     grid, trust = warp_onto(landmarks, size)
     fineness = eye_distance(CANONICAL) / eye_distance(landmarks) * ratio.shape[-1] / FRAME_WIDTH
-    planes = _softened(ratio, 0.5 * max(detail, 1.0) * fineness)[None]
+    wanted = 0.5 * max(laying.detail, 1.0) * fineness
+    planes = _softened(ratio, math.sqrt(max(wanted**2 - laying.blur**2, 0.0)))[None]
     grid = grid.to(ratio.device)
     warped = F.grid_sample(planes, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0]
-    mask = face_mask(landmarks * (MASK_SIDE / size), (MASK_SIDE, MASK_SIDE), spare=spare)
+    mask = face_mask(landmarks * (MASK_SIDE / size), (MASK_SIDE, MASK_SIDE), spare=laying.spare)
     soft = F.interpolate(torch.from_numpy(mask)[None, None], size=(size, size), mode="bilinear", align_corners=False)
     weight = (soft * trust).to(ratio.device)[0]
-    away = ((abs(yaw) - 0.3) / 0.5, math.copysign(1.0, yaw))
+    away = ((abs(laying.yaw) - 0.3) / 0.5, math.copysign(1.0, laying.yaw))
     if away[0] > 0.0:
         side = (away[1] * grid[..., 0] / 0.8).clamp(0.0, 1.0)
         weight = weight * (1.0 - min(away[0], 1.0) * side * side * (3.0 - 2.0 * side))
@@ -430,15 +444,7 @@ def _softened(ratio: Tensor, sigma: float) -> Tensor:
     return torch.from_numpy(blurred).permute(2, 0, 1).to(ratio.device)
 
 
-def apply(
-    crop: Tensor,
-    landmarks: Points,
-    ratio: Tensor,
-    gain: float = 1.0,
-    yaw: float = 0.0,
-    detail: float = 1.0,
-    spare: float = 1.0,
-) -> Tensor:
+def apply(crop: Tensor, landmarks: Points, ratio: Tensor, gain: float = 1.0, laying: Laying = PLAIN) -> Tensor:
     """Multiply an exemplar's ratio onto a crop.
 
     Args:
@@ -446,18 +452,14 @@ def apply(
         landmarks: (68, 2) or (N, 68, 2) in pixels of the crop.
         ratio: see `change`.
         gain: factor of the log-ratio.
-        yaw: see `change`.
-        detail: see `change`.
-        spare: see `face_mask`.
+        laying: how it is laid on.
 
     Returns:
         The crop's shape, sRGB-encoded, not clamped; equal to the crop outside the face.
     """
     if crop.ndim == 4:
         pairs = zip(crop, np.asarray(landmarks), strict=True)
-        return torch.stack([apply(one, points, ratio, gain, yaw, detail, spare) for one, points in pairs])
-    log_ratio = gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, yaw, detail, spare).to(
-        crop.device
-    )
+        return torch.stack([apply(one, points, ratio, gain, laying) for one, points in pairs])
+    log_ratio = gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, laying).to(crop.device)
     aged = encode_srgb(decode_srgb(crop) * log_ratio.exp())
     return torch.where(log_ratio == 0.0, crop, aged)

@@ -35,7 +35,7 @@ PLATE = [
     click.option("--first-frame", type=int, metavar="N", help="Number of a movie's first frame [1]."),
     click.option("--landmarks", metavar="FILE", help="Another 68-point predictor of dlib."),
     click.option("--model", metavar="NAME|FILE", help="Re-ageing model [reage-1]."),
-    click.option("--exemplar", metavar="ID", help="Exemplar of reage-1 [chosen once per person]."),
+    click.option("--exemplar", metavar="likeness|bank|ID", help="Of reage-1 [likeness: drawn for the actor]."),
     click.option("--device", metavar="NAME", help="auto, cpu, cuda[:N] or mps [auto]."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), help="Of the networks [auto]."),
 ]

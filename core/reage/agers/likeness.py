@@ -51,6 +51,8 @@ BARE = -1.5
 
 SCALE = 1.5
 """Of the planes, against the bank's: portraits have 1024 pixels."""
+BLUR = 1.2
+"""Sigma in pixels of the planes of the blur that a portrait has on them."""
 PORE = 1.0
 """Sigma in canonical pixels of what is not divided out: the portrait's own pores would be printed upside down."""
 DARKEST = 0.15

@@ -1,13 +1,15 @@
-"""The embedded model `reage-1`: an exemplar's skin for older targets, a small U-Net for tone, greying and younger ones.
+"""The embedded model `reage-1`: what the years do to an exemplar's skin, and a small U-Net that helps younger targets.
 
 Both work on the aligned crop. Their sum is what the model answers; which exemplar, and how much of it, is settled once
 a shot and person and comes in as the look:
 
-    {"exemplar": "p042", "skin": [r, g, b], "softness": 0.004, "apparent": 34.5, "response": [[asked, apparent], …]}
+    {"exemplar": "likeness", "style": "…", "yaw": 0.1, "skin": [r, g, b], "softness": 0.004,
+     "apparent": 34.5, "response": [[asked, apparent], …]}
 
-`skin` is the linear colour of the cheeks and `softness` the blur of the plate in sides of the crop. `apparent` is the
-person's age as measured, and `response` what the model was measured to give on this person when asked for ages; a
-target is looked up in it backwards, so that "70" reads as 70.
+`style` and `yaw` are of the likeness, the exemplar that is drawn for this actor; one of the bank has neither, and a
+name of its own. `skin` is the linear colour of the cheeks and `softness` the blur of the plate in sides of the crop.
+`apparent` is the person's age as measured, and `response` what the model was measured to give on this person when
+asked for ages; a target is looked up in it backwards, so that "70" reads as 70.
 """
 
 from __future__ import annotations
@@ -65,9 +67,6 @@ LIKENESS, NEAREST = "likeness", "bank"
 TONE = {True: (0.6, 0.0), False: (0.85, 0.65)}
 """Share of the U-Net's change for younger and for older targets, with the actor's likeness and with an exemplar of the
 bank. It moves the outlines of brows, mouth and jaw, which landmarks (and eyes) follow; a likeness has tone."""
-
-SHARPNESS = {True: 1.25, False: 2.0}
-"""Size of the finest thing that is laid on, in sigmas of the plate's blur."""
 
 SPARED = {True: 0.35, False: 1.0}
 """How much brows, lids and lips are spared: a likeness has the actor's own."""
@@ -139,7 +138,7 @@ class Reage1:
         skin = cheeks(crop, points)
         look: dict[str, Any] = {"skin": [round(v, 5) for v in skin], "softness": round(softness(crop, points), 5)}
         if exemplar == NEAREST:
-            return {"exemplar": self._bank.choose(points, skin, source_age, yaw(points)), **look}
+            return {"exemplar": self._bank.choose(points, skin, source_age, yaw(points)), "wish": NEAREST, **look}
         if exemplar not in (None, LIKENESS):
             return {"exemplar": self._bank[exemplar].id, **look}
         style = likeness.told(self._artist.style(crop, points))
@@ -169,10 +168,13 @@ class Reage1:
         """What the exemplar's years do to the skin; fewer of the actor's own creases for younger targets."""
         alike = look["exemplar"] == LIKENESS
         if asked != source and (alike or asked > source):
-            turned = yaw(landmarks) - float(look.get("yaw", 0.0))
-            detail = SHARPNESS[alike] * look["softness"] * crop.shape[-1]
-            ratio = self._ratio(look, source, asked)
-            crop = exemplars.apply(crop, landmarks, ratio, yaw=turned, detail=detail, spare=SPARED[alike])
+            laying = exemplars.Laying(
+                yaw=yaw(landmarks) - float(look.get("yaw", 0.0)),
+                detail=2.0 * look["softness"] * crop.shape[-1],
+                spare=SPARED[alike],
+                blur=likeness.BLUR if alike else 0.0,
+            )
+            crop = exemplars.apply(crop, landmarks, self._ratio(look, source, asked), laying=laying)
         share = SOFTEST * min((source - asked) / SOFTENED_OVER, 1.0)
         return crop + share * creases(crop, landmarks) if share > 0.0 else crop
 

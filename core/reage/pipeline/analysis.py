@@ -285,7 +285,11 @@ def settle_looks(job: Job, shot: Shot, tracks: Tracks, ager: Ager, device: torch
     looks: dict[int, Look] = {}
     for person in tracks.persons:
         stored = person.look.get(ager.facts.name, {})
-        fits = stored.get("model") == ager.facts.sha256 and job.exemplar in (None, stored.get("exemplar"))
+        fits = stored.get("model") == ager.facts.sha256 and job.exemplar in (
+            None,
+            stored.get("exemplar"),
+            stored.get("wish"),
+        )
         looks[person.id] = stored if fits else _measured(job, shot, tracks, person, ager, device)
     return looks
 

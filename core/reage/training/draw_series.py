@@ -314,7 +314,8 @@ def draw(out: Path, count: int, part: int, parts: int) -> None:
 
 def gather(out: Path) -> None:
     """Join the parts' tables to `ages.csv`, and tell the balance and what was refused in `report.json`."""
-    rows = [row for file in sorted(out.glob("ages_*.csv")) for row in csv.reader(file.open(newline=""))]
+    texts = [file.read_text(encoding="utf-8") for file in sorted(out.glob("ages_*.csv"))]
+    rows = [row for text in texts for row in csv.reader(text.splitlines())]
     rows.sort(key=lambda row: (int(row[0]), int(row[1])))
     with (out / "ages.csv").open("w", newline="") as text:
         csv.writer(text).writerows([["identity", "step", "shift_decades", "apparent_age", "male", "stops"], *rows])
