@@ -51,7 +51,7 @@ BARE = -1.5
 
 SCALE = 1.5
 """Of the planes, against the bank's: portraits have 1024 pixels."""
-BLUR = 1.2
+BLUR = 1.8
 """Sigma in pixels of the planes of the blur that a portrait has on them."""
 PORE = 1.0
 """Sigma in canonical pixels of what is not divided out: the portrait's own pores would be printed upside down."""
@@ -59,13 +59,11 @@ DARKEST = 0.15
 """Light below this share of the cheeks' counts as this: ratios of shadows are noise."""
 BROAD = 0.12
 """Sigma of the shading between fold and form, in outer-eye distances."""
-BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.3, 0.6
+BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.45, 0.6
 CAST_KEPT = 0.6
 """Share of the cheeks' change in brightness that stays: neck and ears lie outside the matte."""
 DARKEN_LIMIT, BRIGHTEN_LIMIT = 1.0, 0.4
 """Log-ratios that a change approaches and never passes."""
-OWN_OUTLINES = 0.7
-"""1: the old portrait is laid on the young one's features and nothing moves; 0: features sag as in the portrait."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +175,7 @@ class Likeness:
     artist: Artist
     style: NDArray[np.float16]
     _planes: dict[float, Tensor] = field(default_factory=dict)
-    _young: tuple[_Drawn, Points] | None = None
+    _young: _Drawn | None = None
 
     def ratio(self, years: float) -> Tensor:
         """What so many years do to this face; fewer than none make it younger.
@@ -195,21 +193,19 @@ class Likeness:
 
     def _plane(self, decades: float) -> Tensor:
         if decades not in self._planes:
-            young, points = self._own()
+            young = self._own()
             if decades == 0.0:
                 self._planes[decades] = torch.zeros(3, *young.log.shape[:2])
             else:
-                moved = _on_canonical(self.artist.portrait(self.style, decades), points, young)
+                moved = _on_canonical(self.artist.portrait(self.style, decades))
                 ratio = _ratio(young, moved, younger=decades < 0.0)
                 self._planes[decades] = torch.from_numpy(ratio).permute(2, 0, 1).contiguous()
         return self._planes[decades]
 
-    def _own(self) -> tuple[_Drawn, Points]:
-        """The portrait at the actor's age, and its landmarks."""
+    def _own(self) -> _Drawn:
+        """The portrait at the actor's age."""
         if self._young is None:
-            picture = self.artist.portrait(self.style, 0.0)
-            points = _landmarks(picture)
-            self._young = _on_canonical(picture, points, None), points
+            self._young = _on_canonical(self.artist.portrait(self.style, 0.0))
         return self._young
 
 
@@ -219,16 +215,10 @@ def exemplar_of(artist: Artist, style: str) -> Likeness:
     return Likeness(artist, heard(style))
 
 
-def _landmarks(picture: NDArray[np.uint8]) -> Points:
-    """(68, 2) in pixels of a portrait."""
+def _on_canonical(picture: NDArray[np.uint8]) -> _Drawn:
+    """A portrait on the canonical face, by its own outlines: features that sagged in it do not move the actor's."""
     half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return 2.0 * locate_aligned(np.asarray(half, np.uint8), predictor())
-
-
-def _on_canonical(picture: NDArray[np.uint8], points: Points, young: _Drawn | None) -> _Drawn:
-    """A portrait on the canonical face; an older one mostly by its own outlines, the rest by those of the young one."""
-    if young is not None:
-        points = OWN_OUTLINES * _landmarks(picture) + (1.0 - OWN_OUTLINES) * points
+    points = 2.0 * locate_aligned(np.asarray(half, np.uint8), predictor())
     light = exemplars.onto_canonical(picture, points, SCALE)
     floor = DARKEST * float(np.median(light[_cheeks()].mean(-1)))
     return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))))

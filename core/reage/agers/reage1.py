@@ -68,7 +68,7 @@ TONE = {True: (0.6, 0.0), False: (0.85, 0.65)}
 """Share of the U-Net's change for younger and for older targets, with the actor's likeness and with an exemplar of the
 bank. It moves the outlines of brows, mouth and jaw, which landmarks (and eyes) follow; a likeness has tone."""
 
-SPARED = {True: 0.35, False: 1.0}
+SPARED = {True: 0.5, False: 1.0}
 """How much brows, lids and lips are spared: a likeness has the actor's own."""
 
 SOFTEST = 0.65
