@@ -40,7 +40,7 @@ from reage.models import sha256_of
 from reage.nets.age_unet import AgeUNet, folded
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "reage-1.safetensors"
-RECIPE = "2"
+RECIPE = "3"
 """To be raised with any change of what this module, `likeness` or `exemplars` computes: older frames are redone."""
 
 NETWORK_SIDE = 256
