@@ -247,7 +247,7 @@ def test_bars_are_measured_on_the_faces_they_are_meant_for() -> None:
     assert bars["rise at 70 from 25–45, box moved"].measured.startswith("30 ")
     assert bars["change at 20 from 40–60"].measured.startswith("-15 ")
     assert bars["change at 20 from 40–60"].met
-    rises = "faces whose apparent age rises from each target to the next, 20…80"
+    rises = "faces whose apparent age never falls from a target to the next, 20…80"
     assert bars[rises].measured == "50 % (1 of 2)"
     assert bars[rises].met is False
     assert bars[f"{rises}, but for 1 year"].met

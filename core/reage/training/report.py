@@ -175,12 +175,12 @@ def apparent(result: Mapping[str, Any]) -> list[float]:
 
 
 def is_monotone(ages: Sequence[float], tolerance: float) -> bool:
-    """Whether no age falls below the one before by more than the tolerance; without one, each must rise."""
-    return all(b > a if tolerance == 0.0 else b >= a - tolerance for a, b in pairwise(ages))
+    """Whether no age falls below the one before by more than the tolerance."""
+    return all(b >= a - tolerance for a, b in pairwise(ages))
 
 
 def _monotone(results: Results, tolerance: float) -> Bar:
-    name = "faces whose apparent age rises from each target to the next, 20…80"
+    name = "faces whose apparent age never falls from a target to the next, 20…80"
     name += f", but for {tolerance:g} year" if tolerance else ""
     if not results:
         return Bar(name, "≥ 90 %", "no face", None)
