@@ -310,6 +310,7 @@ def test_the_blind_pairs_names_do_not_tell_and_the_key_does(tmp_path: Path) -> N
 def test_a_face_is_measured_once_and_one_that_is_not_found_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("matplotlib", reason="needs matplotlib (the extra 'training')")
     demo = cv2.imread(str(Path(portrait_plates.__file__).parents[1] / "data" / "demo" / "face.jpg"))[..., ::-1]
     pictures = {1: cv2.resize(demo, (1024, 1024), interpolation=cv2.INTER_CUBIC), 2: stand_in(2)}
     people = []
