@@ -55,6 +55,22 @@ def test_another_exemplar_is_another_face_and_an_unknown_one_is_refused(crop: to
         ager.first_look(crop[0], points, 36.0, "p999")
 
 
+def test_the_exemplar_is_a_likeness_unless_the_bank_or_one_of_it_is_asked_for(crop: torch.Tensor) -> None:
+    ager, points = load_ager("reage-1", "cpu"), torch.from_numpy(reage1._on_crops(crop)[0])
+    own, named = (ager.first_look(crop[0], points, 36.0, name) for name in (None, "likeness"))
+    assert own == named and own["exemplar"] == "likeness" and own["style"]
+    nearest = ager.first_look(crop[0], points, 36.0, "bank")
+    assert nearest["exemplar"] in reage1.exemplars.load_bank().ids
+    # A farm's render of the same job finds what was asked for, and settles nothing anew.
+    assert nearest["wish"] == "bank" and "style" not in nearest
+
+
+def test_ages_beyond_those_that_read_oldest_and_youngest_are_never_asked_for() -> None:
+    look = {"exemplar": "likeness", "apparent": 30.0, "response": [[15, 27], [25, 24], [30, 30], [70, 62], [105, 58]]}
+    assert answering(look, 30.0, 80.0) == pytest.approx(70.0)
+    assert answering(look, 30.0, 15.0) == pytest.approx(25.0)
+
+
 def test_a_target_is_looked_up_in_the_measured_response() -> None:
     look = {"apparent": 30.0, "response": [[15, 25], [30, 30], [50, 40], [70, 60], [100, 70]]}
     assert answering(look, 30.0, 50.0) == pytest.approx(58.0)  # what an asked 60 is short of
