@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reage.models import LANDMARKS_68, verified
-from reage.training.generator import LAYERS, WIDTH, Generator, Style
+from reage.nets.portrait import LAYERS
+from reage.training.generator import WIDTH, Generator, Style
 
 SEED, SAMPLES, PERSON = 4242, 300, 69
 TRUNCATION = 0.7

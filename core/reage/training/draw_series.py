@@ -36,7 +36,7 @@ from reage.faces.identity import Descriptor, describe, distance
 from reage.faces.look import Look
 from reage.thin_plate import Points
 from reage.training.bank import find_landmarks, mouth_opening, turn
-from reage.training.generator import LAYERS, WIDTH, Generator, Style
+from reage.training.generator import WIDTH, Generator, Style, aged
 from reage.training.series import YOUNGEST
 
 Picture = NDArray[np.uint8]
@@ -45,8 +45,6 @@ SEED, TRUNCATION = 31_000_000, 0.8
 SAMPLES = 600
 """Random portraits that style space is learnt from."""
 COMPONENTS, RIDGE = 80, 40.0
-AGED_LAYERS, AGED_GAIN = slice(6, 14), 1.6
-"""Layers that move along the age normal, and by how much more than all of them would: fewer carry less."""
 WANTED = (75.0, 18.0, 48.0, 62.0, 35.0, 26.0)
 """Apparent ages of a series beside its own, in years, as far as the face gets there: the far ends first, since the
 response is not even, and the ages between are found from what is known."""
@@ -187,9 +185,7 @@ def choose(generator: Generator, space: Space, count: int) -> Style:
 
 def moved(space: Space, offset: Style, decades: float) -> Style:
     """(23, 512) styles of a face that has been made older by so many decades, or younger."""
-    stack = np.repeat((space.mean + offset)[None], LAYERS, 0)
-    stack[AGED_LAYERS] += AGED_GAIN * decades * space.age_normal
-    return stack
+    return aged(space.mean + offset, space.age_normal, decades)
 
 
 def refusal(face: Face, base: Face) -> str | None:

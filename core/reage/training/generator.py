@@ -16,11 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reage.agers.likeness import AGED, AGED_GAIN
 from reage.errors import ModelError
+from reage.nets.portrait import LAYERS, STYLE
 
-LAYERS = 23
-WIDTH = 512
+WIDTH = STYLE
 Style = NDArray[np.float32]
+
+
+def aged(style: Style, normal: Style, decades: float) -> Style:
+    """(LAYERS, 512) styles of a (512,) style, its layers of face and skin moved along the normal of age."""
+    stack = np.repeat(style[None], LAYERS, 0)
+    stack[AGED] += AGED_GAIN * decades * normal
+    return stack
 
 
 class Generator:

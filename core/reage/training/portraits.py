@@ -28,7 +28,8 @@ from reage.faces.age import apparent_age
 from reage.faces.landmarks import locate, predictor
 from reage.faces.look import Look
 from reage.faces.shape import Shape, Upright
-from reage.training.generator import LAYERS, WIDTH, Generator, Style
+from reage.training.bank import DLIB_BOX
+from reage.training.generator import WIDTH, Generator, Style, aged
 
 Picture8 = NDArray[np.uint8]
 
@@ -36,16 +37,12 @@ SEED = 20_000_000
 """Draw i of the evaluation takes its noise from `default_rng(SEED + i)`. Reserved: no training may draw from it."""
 TRUNCATION = 0.75
 SIDE = 1024
-AGED_LAYERS, AGED_GAIN = slice(6, 14), 1.6
-"""Style inputs that the teacher moves, and by how much more than if all moved."""
 SHIFTS = (-2.0, -1.0, 1.0, 2.0, 3.0, 4.0)
 """Decades by which the teacher's edits move a style."""
 YOUNGER, OLDER = (25.0, 45.0), (40.0, 60.0)
 """Apparent ages from which a target of 70, and one of 20, are judged."""
 MOST_DRAWS = 14
 """Draws a portrait that is wanted; after that, what was found must do."""
-DLIB_BOX = (95.0, 150.0, 405.0, 460.0)
-"""Left, top, right, bottom of dlib's own face box on a 512-pixel FFHQ-aligned picture."""
 UNSURE = 0.065
 """Disagreement of the landmark starts beyond which a draw shows no face."""
 RECIPE = 1
@@ -82,9 +79,7 @@ class Direction:
 
     def moved(self, style: Style, decades: float) -> Style:
         """(23, 512) styles of a (512,) style that is that much older."""
-        stack = np.repeat(style[None], LAYERS, 0)
-        stack[AGED_LAYERS] += AGED_GAIN * decades * self.per_decade
-        return stack
+        return aged(style, self.per_decade, decades)
 
 
 @dataclass(frozen=True)
