@@ -40,7 +40,7 @@ from reage.models import sha256_of
 from reage.nets.age_unet import AgeUNet, folded
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "reage-1.safetensors"
-RECIPE = "3"
+RECIPE = "4"
 """To be raised with any change of what this module, `likeness` or `exemplars` computes: older frames are redone."""
 
 NETWORK_SIDE = 256
@@ -49,7 +49,7 @@ NETWORK_SIDE = 256
 LUMA = (0.2126, 0.7152, 0.0722)  # Rec.709
 
 TRAINED = (15.0, 80.0)
-REACH = {True: (40.0, 14.0), False: (40.0, 8.0)}
+REACH = {True: (40.0, 18.0), False: (40.0, 8.0)}
 """Years beyond a younger and an older target that may be asked for, to make up for a face on which the model answers
 weakly, with a likeness and with the bank. Little for older ones: folds far beyond those of the target age please the
 age network and no eye; least for the bank's, which are drawn larger and not older beyond their series."""
