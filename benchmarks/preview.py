@@ -62,6 +62,9 @@ def main() -> None:
         panel = Panel(folder)
         panel.preview("", age=70, frame=FIRST, **new)  # loads the models
         print("| preview of a 1080p frame | click to picture |\n|---|---|")
+        other = {"plate": make_plate(folder / "other", "HD", 4), "output": str(folder / "other_out" / "a.%04d.exr")}
+        panel.preview("not analysed, the first of a plate", age=70, frame=FIRST + 3, **other)
+        panel.preview("", age=70, frame=FIRST, **new)
         panel.preview("not analysed, another frame", age=70, frame=FIRST + 2, **new)
         panel.preview("not analysed, another age", age=50, frame=FIRST + 2, **new)
         panel.preview("not analysed, another strength", age=50, frame=FIRST + 2, strength=0.5, **new)

@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,18 @@ from reage.agers.base import Age, AgeCodes, Ager, CodedAger, Look
 from reage.atomic import output_error, whole_file, writable_folder
 from reage.device import pick_device
 from reage.errors import PlateError
+from reage.faces.identity import Descriptor, describe, distance
+from reage.faces.look import to_flat
 from reage.images import on_display
 from reage.job import Job
 from reage.pipeline import fitting_tracks, frame_of, refuse_absent
-from reage.pipeline.analysis import analyse_plate, settle_looks, with_looks
+from reage.pipeline.analysis import analyse_plate, face_look, settle_looks, with_looks
 from reage.pipeline.outputs import as_codes, display_codes, full_colour
 from reage.pipeline.placing import Rendered, recoloured
 from reage.pipeline.scene import Scene
 from reage.pipeline.shot import FrameView, Shot
 from reage.records import Window
-from reage.track import choose_reference_frames
+from reage.track import SAME, choose_reference_frames
 from reage.tracks import FaceAt, Person, Tracks, load_tracks
 
 Event = dict[str, Any]
@@ -62,6 +64,9 @@ what the model answered on them."""
 
 FEW = 8
 """Analyses that are kept."""
+
+TURNED = 0.15
+"""How much further from frontal, as yaw, an earlier face may be than this one and still lend its look."""
 
 SMALL = 320
 """Side of the crops on which a model's response is measured for a lone frame; the age network sees 64 pixels."""
@@ -131,18 +136,60 @@ def _analysed(job: Job, shot: Shot, ager: Ager, desk: Desk) -> Generator[Event, 
     yield {"event": "stage", "name": "analyse", "total": 1}
     for event in analyse_plate(job, shot, Unmeasured(ager), pick_device(job.device)):
         if isinstance(event, Tracks):
-            return with_looks(event, ager, _quick_looks(job, shot, event, ager))
+            return _looked_at(job, shot, event, ager, desk)
         yield event
     raise AssertionError("an analysis ends in tracks")
 
 
-def _quick_looks(job: Job, shot: Shot, tracks: Tracks, ager: Ager) -> dict[int, Look]:
-    """Looks whose response is measured on small crops: it is what takes longest, and the age network looks at less."""
+@dataclass(frozen=True, eq=False)
+class Acquaintance:
+    """Somebody who was seen on an earlier frame of the plate."""
+
+    who: Descriptor
+    yaw: float
+    source_age: float
+    look: Look
+
+
+def _looked_at(job: Job, shot: Shot, tracks: Tracks, ager: Ager, desk: Desk) -> Tracks:
+    """Tracks of one frame with a look for each person: that of an earlier frame where they were seen, else measured."""
     if not ager.facts.calibrates:
-        return {person.id: person.look[ager.facts.name] for person in tracks.persons}
-    small = [person.model_copy(update={"crop": min(person.crop, SMALL), "look": {}}) for person in tracks.persons]
-    looks = settle_looks(job, shot, tracks.model_copy(update={"persons": small}), ager, pick_device(job.device))
-    return {person.id: {**looks[person.id], **person.look[ager.facts.name]} for person in tracks.persons}
+        return tracks  # the analysis gave them all there is
+    (number,) = shot.plate.frames
+    sight = face_look(shot, shot.frame(number), tracks.exposure)
+    known = desk.people(job, ager)
+    persons, met = [], []
+    for person in tracks.persons:
+        face = person.frames[number]
+        who = describe(sight, to_flat(face.landmark_array(), shot.pixel_aspect))
+        one = met_before(who, face.yaw, known)
+        if one is None:
+            one = Acquaintance(who, face.yaw, person.source_age, _quick_look(job, shot, tracks, person, ager))
+        met.append(one)
+        look = {**person.look, ager.facts.name: dict(one.look)}
+        persons.append(person.model_copy(update={"source_age": one.source_age, "look": look}))
+    known += [one for one in met if one not in known]
+    return tracks.model_copy(update={"persons": persons})
+
+
+def met_before(who: Descriptor, yaw: float, known: Sequence[Acquaintance]) -> Acquaintance | None:
+    """Whose face it is among those who were seen about as frontally or better; None where it is nobody's.
+
+    Args:
+        who: of the face.
+        yaw: -1..1, of the face.
+        known: people of earlier frames.
+    """
+    frontal = [one for one in known if abs(one.yaw) <= abs(yaw) + TURNED]
+    nearest = min(frontal, key=lambda one: distance(who, one.who), default=None)
+    return None if nearest is None or distance(who, nearest.who) > SAME else nearest
+
+
+def _quick_look(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager) -> Look:
+    """A look whose response is measured on small crops: it is what takes longest, and the age network looks at less."""
+    small = person.model_copy(update={"crop": min(person.crop, SMALL), "look": {}})
+    looks = settle_looks(job, shot, tracks.model_copy(update={"persons": [small]}), ager, pick_device(job.device))
+    return {**looks[person.id], **person.look[ager.facts.name]}
 
 
 def faces(job: Job, folder: Path) -> list[dict[str, Any]]:
@@ -440,6 +487,7 @@ class Desk:
         self.tracks = Recent(FEW)
         self.answers = Recent(ROOM // 2)
         self.written: Mapping[Path, Image] = {}  # the last picture of a plate that was written
+        self._people = Recent(FEW)
         self._shot: tuple[Hashable, KeptShot] | None = None
         self._before: tuple[FrameView, Image] | None = None
 
@@ -471,6 +519,16 @@ class Desk:
         stamp = _stamp(shot.plate.path(number))
         plate = job.plate, number, stamp, shot.colour.identity, job.view
         return (*plate, job.landmarks, ager.facts.sha256, job.exemplar)
+
+    def people(self, job: Job, ager: Ager) -> list[Acquaintance]:
+        """Who was seen on frames of the plate that were analysed alone; to be added to; kept for a few plates."""
+        plate = None if self._shot is None else self._shot[0]
+        key = plate, job.landmarks, ager.facts.sha256, job.exemplar
+        known: list[Acquaintance] | None = self._people.get(key)
+        if known is None:
+            known = []
+            self._people.put(key, known, 1)
+        return known
 
     def before(self, shot: Shot, view: FrameView) -> Image:
         """The plate's own frame as a preview."""

@@ -26,7 +26,7 @@ _REACH_PER_FRAME = 0.1  # and so much more for each frame of a gap
 _LOST = 0.1  # cost of each frame of a gap: who was seen a moment ago is continued before who has been lost
 _GROWTH = math.log(1.5)  # change of size within a piece
 _OTHER = 0.62  # identity distance from which a neighbour in place is somebody else; turned heads reach 0.5
-_SAME = 0.44  # identity distance between the means of two pieces of one person: 0.1 to 0.41, strangers from 0.47
+SAME = 0.44  # identity distance between the means of two pieces of one person: 0.1 to 0.41, strangers from 0.47
 _IDENTITY_WEIGHT = 0.5  # of identity against place where both are known
 
 _LEAST_SCORE = 0.35  # best score that a person reaches at least once; emblems and prints stay below
@@ -138,7 +138,7 @@ def _joined(pieces: Sequence[_Piece]) -> list[_Piece]:
     people = list(pieces)
     while True:
         means = [piece.descriptor() for piece in people]
-        best, pair = _SAME, (-1, -1)
+        best, pair = SAME, (-1, -1)
         for i, a in enumerate(means):
             for j in range(i + 1, len(people)):
                 b = means[j]
