@@ -3,6 +3,9 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
+import pytest
+
+from reage import ledger
 from reage.ledger import Line, Manifest, digest_of
 
 
@@ -47,3 +50,23 @@ def test_parallel_processes_lose_no_line(tmp_path: Path) -> None:
         worker.join()
     assert len(path.read_text().splitlines()) == 40
     assert [p.name for p in tmp_path.iterdir()] == ["m.jsonl"]
+
+
+@pytest.mark.parametrize("step", ["process_mark", "_take"])
+def test_a_signal_while_the_lock_is_taken_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    manifest = Manifest(tmp_path / "sh.manifest.jsonl")
+    manifest.add(Line(1, "sh.1.exr", "aged"))
+    usual = getattr(ledger, step)
+
+    def stopped(*words: object) -> object:
+        usual(*words)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ledger, step, stopped)
+        manifest.save()
+    assert not list(tmp_path.glob("*.lock"))
+    manifest.save()
+    assert Manifest(manifest.path).names(1, "sh.1.exr")

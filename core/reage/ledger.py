@@ -147,14 +147,24 @@ def _read(path: Path) -> dict[int, Line]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold `<path>.lock` while merging. Made with O_EXCL, which holds on shared file systems too."""
-    lock = _lock_of(path)
+    # The mark is asked for first: a signal between making the file and writing into it would leave a lock of nobody's.
+    lock, mark = _lock_of(path), process_mark()
+    try:
+        _take(path, lock, mark)
+        yield
+    finally:
+        if _mark_in(lock) == mark:
+            lock.unlink(missing_ok=True)
+
+
+def _take(path: Path, lock: Path, mark: str) -> None:
     started = time.monotonic()
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with lock.open("x", encoding="ascii") as file:
-                file.write(process_mark())
-            break
+                file.write(mark)
+            return
         except FileExistsError:
             if time.monotonic() - started > LOCK_PATIENCE:
                 lock.unlink(missing_ok=True)
@@ -163,19 +173,21 @@ def _locked(path: Path) -> Iterator[None]:
             time.sleep(0.02)
         except OSError as error:
             raise OutputError(f"{path}: cannot write the manifest: {error.strerror or error}") from error
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
 
 
 def _lock_of(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _break_dead(lock: Path) -> None:
+def _mark_in(lock: Path) -> str | None:
+    """Whose a lock is; None where it is gone or cannot be read."""
     try:
-        if is_of_the_dead(lock.read_text(encoding="ascii")):
-            lock.unlink(missing_ok=True)
+        return lock.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
-        return  # it is gone, or not ours to judge
+        return None
+
+
+def _break_dead(lock: Path) -> None:
+    mark = _mark_in(lock)
+    if mark is not None and is_of_the_dead(mark):
+        lock.unlink(missing_ok=True)
