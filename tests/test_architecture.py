@@ -26,7 +26,7 @@ ROWS = (
     {"agers"},
     {"detect", "track", "smooth", "vouch", "cuts", "align", "ageing", "matte", "steady", "composite"},
     {"pipeline"},
-    {"options", "report"},
+    {"options", "report", "desk"},
     {"demo_plate", "doctor", "crop", "sheet", "nodes", "export", "preview"},
     {"demo", "models_command", "farm", "worker"},
     {"__init__", "__main__"},

@@ -9,8 +9,9 @@ import pytest
 
 from reage.agers.likeness import Artist
 from reage.demo_plate import build_demo_plate
+from reage.desk import TURNED, Acquaintance, Desk, met_before
 from reage.job import Job
-from reage.preview import TURNED, Acquaintance, Desk, met_before, preview
+from reage.preview import preview
 from reage.track import SAME
 
 

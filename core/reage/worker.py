@@ -36,7 +36,7 @@ from reage.report import verdict
 from reage.version import __version__
 
 if TYPE_CHECKING:
-    from reage.preview import Desk
+    from reage.desk import Desk
 
 Event = dict[str, Any]
 
@@ -201,7 +201,7 @@ class _Bench:
 
     @property
     def desk(self) -> Desk:
-        from reage.preview import Desk
+        from reage.desk import Desk
 
         self._desk = self._desk or Desk()
         return self._desk
