@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from reage import ledger
 from reage.ledger import Line, Manifest, digest_of
 
 
@@ -52,21 +58,28 @@ def test_parallel_processes_lose_no_line(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["m.jsonl"]
 
 
-@pytest.mark.parametrize("step", ["process_mark", "_take"])
-def test_a_signal_while_the_lock_is_taken_leaves_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    manifest = Manifest(tmp_path / "sh.manifest.jsonl")
-    manifest.add(Line(1, "sh.1.exr", "aged"))
-    usual = getattr(ledger, step)
+class Stop(BaseException):
+    pass
 
-    def stopped(*words: object) -> object:
-        usual(*words)
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(ledger, step, stopped)
-        manifest.save()
-    assert not list(tmp_path.glob("*.lock"))
-    manifest.save()
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_signal_at_any_moment_of_a_merge_leaves_no_lock_behind(tmp_path: Path) -> None:
+    def stop(number: int, frame: object) -> None:
+        raise Stop
+
+    manifest, chance = Manifest(tmp_path / "sh.manifest.jsonl"), random.Random(1)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        for _ in range(300):
+            timer = threading.Timer(chance.uniform(0.0, 0.0012), os.kill, (os.getpid(), signal.SIGTERM))
+            with contextlib.suppress(Stop):
+                timer.start()
+                while True:
+                    manifest.add(Line(1, "sh.1.exr", "aged"))
+                    manifest.save()
+            end = time.monotonic() + 5.0
+            while list(tmp_path.glob("*.lock")):  # a merge that was begun comes to its end
+                assert time.monotonic() < end
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert Manifest(manifest.path).names(1, "sh.1.exr")

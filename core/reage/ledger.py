@@ -11,7 +11,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,10 +89,7 @@ class Manifest:
         if self._part is not None:
             _write(self._part, {**_read(self._part), **self._new})
             return
-        with _locked(self.path):
-            merged = {**_read(self.path), **self._new}
-            _write(self.path, merged)
-        self._lines, self._new = merged, {}
+        self._lines, self._new = _undisturbed(self._add_new), {}
 
     def merge(self) -> None:
         """Save, with the parts of all processes, which are removed; a living process writes its own again.
@@ -99,13 +97,28 @@ class Manifest:
         Raises:
             OutputError: the folder cannot be written.
         """
+        self._lines, self._new = _undisturbed(self._join_parts), {}
+
+    def _add_new(self) -> dict[int, Line]:
+        with _locked(self.path):
+            merged = {**_read(self.path), **self._new}
+            _write(self.path, merged)
+        return merged
+
+    def _join_parts(self) -> dict[int, Line]:
         with _locked(self.path):
             parts = _parts(self.path)
-            self._lines = {**_known(self.path), **self._new}
-            _write(self.path, self._lines)
+            merged = {**_known(self.path), **self._new}
+            _write(self.path, merged)
             for part in parts:
                 part.unlink(missing_ok=True)
-        self._new = {}
+        return merged
+
+
+def _undisturbed(merge: Callable[[], dict[int, Line]]) -> dict[int, Line]:
+    """Merge in a thread of its own: signals raise in the main one, so none comes between a lock and its release."""
+    with ThreadPoolExecutor(1, "ledger") as beside:
+        return beside.submit(merge).result()
 
 
 def _parts(path: Path) -> list[Path]:
@@ -147,24 +160,14 @@ def _read(path: Path) -> dict[int, Line]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold `<path>.lock` while merging. Made with O_EXCL, which holds on shared file systems too."""
-    # The mark is asked for first: a signal between making the file and writing into it would leave a lock of nobody's.
-    lock, mark = _lock_of(path), process_mark()
-    try:
-        _take(path, lock, mark)
-        yield
-    finally:
-        if _mark_in(lock) == mark:
-            lock.unlink(missing_ok=True)
-
-
-def _take(path: Path, lock: Path, mark: str) -> None:
+    lock = _lock_of(path)
     started = time.monotonic()
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with lock.open("x", encoding="ascii") as file:
-                file.write(mark)
-            return
+                file.write(process_mark())
+            break
         except FileExistsError:
             if time.monotonic() - started > LOCK_PATIENCE:
                 lock.unlink(missing_ok=True)
@@ -173,21 +176,19 @@ def _take(path: Path, lock: Path, mark: str) -> None:
             time.sleep(0.02)
         except OSError as error:
             raise OutputError(f"{path}: cannot write the manifest: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def _lock_of(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _mark_in(lock: Path) -> str | None:
-    """Whose a lock is; None where it is gone or cannot be read."""
-    try:
-        return lock.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 def _break_dead(lock: Path) -> None:
-    mark = _mark_in(lock)
-    if mark is not None and is_of_the_dead(mark):
-        lock.unlink(missing_ok=True)
+    try:
+        if is_of_the_dead(lock.read_text(encoding="ascii")):
+            lock.unlink(missing_ok=True)
+    except (OSError, UnicodeDecodeError):
+        return  # it is gone, or not ours to judge
