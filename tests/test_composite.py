@@ -106,6 +106,18 @@ def test_regions_of_a_drawn_face_lie_where_their_names_say() -> None:
 
 def test_a_profile_has_no_matte() -> None:
     assert draw(mean_face(), yaw=1.0).max() == 0.0
+    assert draw(mean_face(), yaw=1.0, shape="head").max() == 0.0
+
+
+def test_the_matte_of_a_head_holds_that_of_its_face_and_leaves_eyes_and_the_crops_edge_out() -> None:
+    shape = mean_face()
+    face, head = draw(shape), draw(shape, shape="head")
+    assert float((face - head).max()) < 1e-3
+    assert max(edge.max() for edge in (head[0], head[-1], head[:, 0], head[:, -1])) < c.FAINTEST
+    eye = (shape[36:42].mean(0) * 512).astype(int)
+    assert head[eye[1], eye[0]] < 0.3
+    for x, y in ((0.5, 0.06), (0.1, 0.5), (0.9, 0.5), (0.5, 0.94)):
+        assert head[int(y * 512), int(x * 512)] > 0.4, (x, y)
 
 
 def mean_face() -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -11,9 +10,9 @@ import pytest
 import torch
 
 from reage import exemplars
-from reage.agers import likeness
+from reage.agers import hair, likeness
 from reage.agers.likeness import DECADES, Artist, Likeness
-from reage.errors import ModelError, RequestError
+from reage.errors import RequestError
 from reage.faces.age import apparent_age
 from reage.faces.identity import describe, distance
 from reage.faces.landmarks import locate_aligned, predictor
@@ -91,18 +90,10 @@ def test_glasses_are_taken_off_a_style(artist: Artist, crop: torch.Tensor, landm
     assert read <= likeness.BARE + 0.01
 
 
-def test_a_flipped_bit_in_the_generator_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in (likeness.WEIGHTS, likeness.WEIGHTS.with_suffix(".sha256")):
-        shutil.copy(file, tmp_path)
-    weights = tmp_path / likeness.WEIGHTS.name
-    data = bytearray(weights.read_bytes())
-    data[-1000] ^= 1
-    weights.write_bytes(data)
-    monkeypatch.setattr(likeness, "WEIGHTS", weights)
-    likeness.load_artist.cache_clear()
-    with pytest.raises(ModelError, match="released"):
-        likeness.load_artist(torch.device("cpu"))
-    weights.unlink()
-    with pytest.raises(ModelError, match="cannot read"):
-        likeness.load_artist(torch.device("cpu"))
-    likeness.load_artist.cache_clear()
+def test_hair_greys_with_the_decades_of_the_likeness(artist: Artist, style: np.ndarray) -> None:
+    seen = Likeness(artist, style).seen()
+    assert {0.0, 40.0} <= seen.keys() <= {likeness.YEARS * decades for decades in DECADES}
+    told = hair.greying(seen, hair.Seen((0.05, 0.03, 0.02), (0.45, 0.3, 0.22)))
+    assert told.stops(0.0) == 0.0 < told.stops(20.0) <= told.stops(40.0)
+    assert told.stops(60.0) > 1.5
+    assert told.white[0] / told.white[2] < 0.8 * 0.05 / 0.02

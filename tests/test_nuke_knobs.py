@@ -67,14 +67,15 @@ def test_every_setting_reaches_the_engine_under_its_name() -> None:
     settings = Settings(
         age="30", source_age="62.5", model="sam", mode="replace", strength=0.5, tone=0.8, detail=1.2,
         regions={"eyes": 0.3, "jaw": 1.0}, face="1,3", smooth=4, layers=False, device="cuda:1", precision="fp16",
-        batch=2, holdout="/h/a.%04d.exr:alpha", landmarks="/l.dat", exemplar="e1", view="left", tracks="/t.json",
-        compression="zip", on_missing="skip", on_error="copy", overwrite=True,
+        batch=2, holdout="/h/a.%04d.exr:alpha", landmarks="/l.dat", exemplar="e1", matte="face", view="left",
+        tracks="/t.json", compression="zip", on_missing="skip", on_error="copy", overwrite=True,
     )  # fmt: skip
     taken = Job.make(**job(settings=settings))
     assert (taken.source_age, taken.model, taken.mode, taken.strength) == (62.5, "sam", "replace", 0.5)
     assert (taken.tone, taken.detail, taken.region, taken.face, taken.smooth) == (0.8, 1.2, {"eyes": 0.3}, "1,3", 4)
     assert (taken.layers, taken.device, taken.precision, taken.batch) == (False, "cuda:1", "fp16", 2)
     assert (taken.holdout, taken.landmarks, taken.exemplar) == ("/h/a.%04d.exr:alpha", "/l.dat", "e1")
+    assert taken.matte == "face"
     assert (taken.view, taken.tracks, taken.compression) == ("left", "/t.json", "zip")
     assert (taken.on_missing, taken.on_error, taken.overwrite) == ("skip", "copy", True)
 

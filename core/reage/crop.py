@@ -61,8 +61,8 @@ def crop(job: Job, images: Sequence[str]) -> Iterator[Event]:
 
     Args:
         job: its plate is not looked at; its output is a file, or for several images a folder or a pattern that holds
-            `{name}`. Used are ages, source age, model, exemplar, mode, strength, colour, view, device, landmarks,
-            compression, overwrite and on_error.
+            `{name}`. Used are ages, source age, model, exemplar, matte, mode, strength, colour, view, device,
+            landmarks, compression, overwrite and on_error.
         images: files, square.
 
     Yields:
@@ -152,7 +152,7 @@ def _opened(job: Job, source: Path, ager: Ager) -> Crop:
     years = round(apparent_age(face_look(shot, view, exposure), points), 1) if settled == "auto" else float(settled)
     shape = torch.ones(1, 1, 1)
     if job.mode == "change":
-        shape = matte_on_crop(points / side, yaw(points), side, torch.device("cpu"))
+        shape = matte_on_crop(points / side, yaw(points), side, job.matte or ager.facts.matte, torch.device("cpu"))
     look = settle_look(ager, [sight], [landmarks], [shape], years, job.exemplar)
     return Crop(shot, view, sight, landmarks, shape, exposure, years, look)
 

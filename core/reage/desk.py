@@ -234,12 +234,12 @@ class Desk:
         (number,) = shot.plate.frames
         stamp = file_stamp(shot.plate.path(number))
         plate = job.plate, number, stamp, shot.colour.identity, job.view
-        return (*plate, job.landmarks, ager.facts.sha256, job.exemplar)
+        return (*plate, job.landmarks, ager.facts.sha256, job.look_choices)
 
     def people(self, job: Job, ager: Ager) -> list[Acquaintance]:
         """Who was seen on frames of the plate that were analysed alone; to be added to; kept for a few plates."""
         plate = None if self._shot is None else self._shot[0]
-        key = plate, job.landmarks, ager.facts.sha256, job.exemplar
+        key = plate, job.landmarks, ager.facts.sha256, job.look_choices
         known: list[Acquaintance] | None = self._people.get(key)
         if known is None:
             known = []

@@ -460,6 +460,11 @@ def apply(crop: Tensor, landmarks: Points, ratio: Tensor, gain: float = 1.0, lay
     if crop.ndim == 4:
         pairs = zip(crop, np.asarray(landmarks), strict=True)
         return torch.stack([apply(one, points, ratio, gain, laying) for one, points in pairs])
-    log_ratio = gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, laying).to(crop.device)
+    return relit(crop, gain * change(np.asarray(landmarks, np.float64), crop.shape[-1], ratio, laying))
+
+
+def relit(crop: Tensor, log_ratio: Tensor) -> Tensor:
+    """Multiply the light of a sRGB-encoded crop by the exponential of a ratio, both (3, S, S); 0 leaves it as it is."""
+    log_ratio = log_ratio.to(crop.device)
     aged = encode_srgb(decode_srgb(crop) * log_ratio.exp())
     return torch.where(log_ratio == 0.0, crop, aged)

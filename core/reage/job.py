@@ -19,6 +19,7 @@ from reage.errors import PlateError, RequestError
 from reage.sequence import parse_range
 
 REGIONS = ("forehead", "eyes", "nose", "cheeks", "mouth", "jaw")
+MatteShape = Literal["face", "head"]
 LARGEST_JOB_FILE = 1 << 20
 """Bytes. A job is a page of text; anything larger is a mistake or an attack."""
 DEEPEST_JOB_FILE = 8
@@ -52,6 +53,7 @@ class Job(BaseModel):
     holdout: str | None = None
     landmarks: str | None = None
     exemplar: str | None = None
+    matte: MatteShape | None = None  # left out: the model's own
     colorspace: str | None = None
     ocio: str | None = None
     view: str | None = None
@@ -134,6 +136,11 @@ class Job(BaseModel):
         if isinstance(self.age, dict):
             return [parse_ages([f"{face}={curve}" for face, curve in self.age.items()])]
         return [parse_ages(_split_faces(str(self.age)))]
+
+    @property
+    def look_choices(self) -> tuple[str | None, str | None]:
+        """What the artist chose that a person's look depends on."""
+        return self.exemplar, self.matte
 
     def region_gains(self) -> tuple[float, ...]:
         """Gains in the order of `REGIONS`."""

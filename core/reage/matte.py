@@ -1,4 +1,4 @@
-"""Where on the crop a change may show: a soft matte of face and forehead, and six regions that sum to 1.
+"""Where on the crop a change may show: a soft matte of face or head, and six regions that sum to 1.
 
 Everything is drawn from the smoothed landmarks in the aligned crop, at a fixed size, and resampled to the plate: the
 shapes are soft, so that no edge of theirs is ever seen.
@@ -10,11 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reage.job import MatteShape
+
 DRAWN = 512
 """Side in pixels at which shapes are drawn; soft edges need no more."""
 
 FEATHER = 0.075
 """Width of the matte's soft edge, in sides of the crop."""
+
+ROUND, HEAD_FEATHER = 3.0, 0.06
+"""Exponent of the superellipse that a head's matte is, and width of its soft edge, in sides of the crop."""
 
 YAW_FADE = (0.55, 0.95)
 """Amount of turn at which the change starts to fade, and at which it is gone."""
@@ -22,24 +27,35 @@ YAW_FADE = (0.55, 0.95)
 Mask = NDArray[np.float32]
 
 
-def draw(landmarks: NDArray[np.float64], yaw: float = 0.0) -> Mask:
+def draw(landmarks: NDArray[np.float64], yaw: float = 0.0, shape: MatteShape = "face") -> Mask:
     """Draw the matte.
 
     Args:
         landmarks: (68, 2) in units of the crop's side (0..1).
         yaw: -1..1.
+        shape: "face" is face and forehead; "head" is nearly all of the crop, for models that tell a head from what is
+            behind it.
 
     Returns:
-        (DRAWN, DRAWN), 0..1, over the crop.
+        (DRAWN, DRAWN), 0..1, over the crop; eyes and the open mouth are left out.
     """
     points = landmarks * DRAWN
-    outline = np.concatenate([points[0:17], _forehead(points)[::-1]])
-    inside = cv2.distanceTransform(_fill([outline]), cv2.DIST_L2, 5)
-    face = _smoothstep(inside / (FEATHER * DRAWN))
+    face = _head() if shape == "head" else _face(points)
     openings = cv2.GaussianBlur(_fill([points[36:42], points[42:48], points[60:68]]).astype(np.float32), (0, 0), 3.0)
     face = cv2.GaussianBlur(face * (1.0 - openings), (0, 0), 2.0) * _border()
     face *= 1.0 - float(_smoothstep((abs(yaw) - YAW_FADE[0]) / (YAW_FADE[1] - YAW_FADE[0])))
     return np.asarray(face, np.float32)
+
+
+def _face(points: NDArray[np.float64]) -> Mask:
+    outline = np.concatenate([points[0:17], _forehead(points)[::-1]])
+    inside = cv2.distanceTransform(_fill([outline]), cv2.DIST_L2, 5)
+    return _smoothstep(inside / (FEATHER * DRAWN))
+
+
+def _head() -> Mask:
+    away = np.abs((np.arange(DRAWN, dtype=np.float32) + 0.5) * (2.0 / DRAWN) - 1.0) ** ROUND
+    return _smoothstep((1.0 - (away[:, None] + away[None]) ** (1.0 / ROUND)) / (2.0 * HEAD_FEATHER))
 
 
 def _forehead(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -36,6 +36,7 @@ PLATE = [
     click.option("--landmarks", metavar="FILE", help="Another 68-point predictor of dlib."),
     click.option("--model", metavar="NAME|FILE", help="Re-ageing model [reage-1]."),
     click.option("--exemplar", metavar="likeness|bank|ID", help="Of reage-1 [likeness: drawn for the actor]."),
+    click.option("--matte", type=click.Choice(["face", "head"]), help="Where a change may show [the model's own]."),
     click.option("--device", metavar="NAME", help="auto, cpu, cuda[:N] or mps [auto]."),
     click.option("--precision", type=click.Choice(["auto", "fp32", "fp16"]), help="Of the networks [auto]."),
 ]

@@ -104,7 +104,7 @@ def _rendered(
         shot = shot.alone(frame)
         tracks, key = (yield from _analysed(job, shot, ager, desk)), desk.key(job, shot, ager)
     else:
-        key = (*file_stamp(found[0]), found[0].absolute(), ager.facts.sha256, job.exemplar)
+        key = (*file_stamp(found[0]), found[0].absolute(), ager.facts.sha256, job.look_choices)
         tracks = desk.tracks.get(key) or found[1]
     shown = job if job.ages is None else job.model_copy(update={"ages": job.ages[:1]})
     scene, rendered = yield from frame_of(shown, shot, tracks, remembering(ager, desk.answers), frame)

@@ -74,6 +74,7 @@ class Settings:
     holdout: str = ""
     landmarks: str = ""
     exemplar: str = ""
+    matte: str = ""  # face, head; empty: as the model does
     colorspace: str = ""  # of the plate; wins over what its Read says
     view: str = ""  # of a multi-view EXR
     tracks: str = ""

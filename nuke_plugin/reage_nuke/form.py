@@ -396,6 +396,7 @@ class MoreSection(Section):
         self.smooth = Number(0, 8, 2, 0, 1)
         self.smooth.setFixedWidth(44)
         self.mode = Combo(("Add the change to the plate", "change"), ("Replace the pixels", "replace"))
+        self.matte = Combo(("As the model does", ""), ("Face alone", "face"), ("Head and hair", "head"))
         self.colorspace = QtWidgets.QLineEdit()
         self.colorspace.setPlaceholderText("that of the Read")
         self.holdout = QtWidgets.QLineEdit()
@@ -412,6 +413,7 @@ class MoreSection(Section):
             "Device", self.device, steady, self.smooth, tip="Steady: frames on each side that calm the change"
         )
         self.rows.add("Result", self.mode, tip="Adding keeps the plate's grain, highlights and negatives")
+        self.rows.add("Matte", self.matte, tip="Face alone leaves hair, ears and neck as they are")
         self.rows.add("Colourspace", self.colorspace, tip="Of the plate, by its name in the OCIO config")
         self.rows.add("Hold-out", self.holdout, tip="Where this matte is 1 the plate stays")
         self.rows.add("Landmarks", self.landmarks, tip="Another 68-point predictor of dlib's")
@@ -422,7 +424,7 @@ class MoreSection(Section):
         frames = QtWidgets.QLabel("frames a farm task")
         frames.setProperty("tone", "faint")
         self.rows.add("Chunks of", _beside(self.chunk, frames), tip="How many frames a farm task renders")
-        for menu in (self.device, self.mode, self.queue):
+        for menu in (self.device, self.mode, self.matte, self.queue):
             menu.currentIndexChanged.connect(lambda _: self.changed.emit())
         for field in (self.colorspace, self.holdout, self.landmarks, self.submit):
             field.textChanged.connect(lambda _: self.changed.emit())

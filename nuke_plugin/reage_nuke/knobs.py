@@ -410,7 +410,7 @@ def _look_options(settings: Settings) -> dict[str, Any]:
             options[name] = getattr(settings, name)
     if settings.layers:
         options["layers"] = True
-    for name in ("holdout", "landmarks", "exemplar", "view", "tracks", "compression"):
+    for name in ("holdout", "landmarks", "exemplar", "matte", "view", "tracks", "compression"):
         if getattr(settings, name).strip():
             options[name] = getattr(settings, name).strip()
     return options

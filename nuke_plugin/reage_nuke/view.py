@@ -156,6 +156,7 @@ class View(QtWidgets.QWidget):
             source_age=self.age.source_value(),
             model=self.model.value(),
             mode=more.mode.value(),
+            matte=more.matte.value(),
             strength=look_.strength.value(),
             tone=look_.tone.value(),
             detail=look_.detail.value(),
@@ -201,6 +202,7 @@ class View(QtWidgets.QWidget):
         frames.skip.setChecked(settings.on_missing == "skip")
         frames.overwrite.setChecked(settings.overwrite)
         more.mode.choose(settings.mode)
+        more.matte.choose(settings.matte)
         more.device.choose(settings.device)
         more.smooth.setValue(settings.smooth)
         more.holdout.setText(settings.holdout)

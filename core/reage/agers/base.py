@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from reage.errors import RequestError
+from reage.job import MatteShape
 
 Age = float | Sequence[float] | Tensor
 """One age for all crops, or one for each; years."""
@@ -31,6 +32,7 @@ class ModelFacts:
     needs_source_age: bool
     reconstructs: bool  # answers a new picture rather than a change of the crop
     calibrates: bool  # its response to asked ages is measured on each person, and kept in the look
+    matte: MatteShape = "face"  # where its change shows unless the artist says otherwise
     takes_age: bool = True  # False: it answers one change, older, whatever age is asked for
 
 

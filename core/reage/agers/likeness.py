@@ -12,26 +12,26 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from reage import exemplars
+from reage.agers import hair
+from reage.agers.parts import PartsFinder
+from reage.agers.released import DATA, released
 from reage.errors import ModelError, RequestError
 from reage.exemplars import CANONICAL, FRAME_HEIGHT, FRAME_WIDTH, LUMA, Image
 from reage.faces.identity import describe
 from reage.faces.landmarks import locate_aligned, predictor
 from reage.faces.look import Look
-from reage.models import sha256_of
 from reage.nets.portrait import LAYERS, STYLE, PortraitNet
 from reage.thin_plate import Points
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "likeness.safetensors"
+WEIGHTS = DATA / "likeness.safetensors"
 
 GROUPS = (slice(0, 6), slice(6, 14), slice(14, LAYERS))
 """Layers of pose and build, of face and skin, of colour and light: a style is read for each."""
@@ -78,6 +78,7 @@ class Artist:
     spread: NDArray[np.float32]
     weights: NDArray[np.float32]  # (readings, 3 * 512)
     bias: NDArray[np.float32]
+    parts: PartsFinder
     sha256: str
 
     def style(self, crop: Tensor, landmarks: Points) -> NDArray[np.float16]:
@@ -126,21 +127,16 @@ def load_artist(device: torch.device) -> Artist:
     Raises:
         ModelError: the file is missing, damaged, or not the one that was released.
     """
+    held = released(WEIGHTS)
     try:
-        digest, released = sha256_of(WEIGHTS), WEIGHTS.with_suffix(".sha256").read_text(encoding="ascii").split()[0]
-        with safe_open(WEIGHTS, "pt") as file:
-            held = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         net = PortraitNet()
-        net.load_state_dict({name[4:]: held.pop(name) for name in list(held) if name.startswith("net.")})
-        facts = {name: tensor.numpy() for name, tensor in held.items()}
+        net.load_state_dict({name[4:]: tensor for name, tensor in held.state.items() if name.startswith("net.")})
+        facts = {name: tensor.numpy() for name, tensor in held.state.items() if not name.startswith("net.")}
         # torch's stubs know no memory_format beside a device.
         net = net.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        artist = Artist(net=net, sha256=digest, **facts)
-    except (OSError, SafetensorError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{WEIGHTS}: missing or damaged; install reage again") from error
-    if digest != released:
-        raise ModelError(f"{WEIGHTS}: not the weights that were released with reage-1; install reage again")
-    return artist
+        return Artist(net=net, parts=PartsFinder.load(device), sha256=held.sha256, **facts)
+    except (TypeError, RuntimeError) as error:
+        raise ModelError(f"{WEIGHTS}: another file than this version of reage has; install it again") from error
 
 
 def told(style: NDArray[np.float16]) -> str:
@@ -162,10 +158,11 @@ def heard(text: str) -> NDArray[np.float16]:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A portrait on the canonical face."""
+    """A portrait on the canonical face, and its hair."""
 
     light: Image  # (H, W, 3) linear
     log: Image  # (H, W, 3)
+    hair: hair.Seen | None
 
 
 @dataclass
@@ -175,6 +172,7 @@ class Likeness:
     artist: Artist
     style: NDArray[np.float16]
     _planes: dict[float, Tensor] = field(default_factory=dict)
+    _seen: dict[float, hair.Seen | None] = field(default_factory=dict)
     _young: _Drawn | None = None
 
     def ratio(self, years: float) -> Tensor:
@@ -183,13 +181,18 @@ class Likeness:
         Returns:
             (3, SCALE * FRAME_HEIGHT, SCALE * FRAME_WIDTH) float32: log of the ratio of linear red, green and blue.
         """
-        decades = min(max(years / YEARS, DECADES[0]), DECADES[-1])
-        above = next(at for at, knot in enumerate(DECADES) if knot >= decades)
-        below = max(above - 1, 0)
+        decades, below, above = _between(years)
         if DECADES[above] == decades:
             return self._plane(DECADES[above])
         share = (decades - DECADES[below]) / (DECADES[above] - DECADES[below])
         return torch.lerp(self._plane(DECADES[below]), self._plane(DECADES[above]), share)
+
+    def seen(self) -> dict[float, hair.Seen]:
+        """Hair and skin by years from the own age, without ages at which there is no hair: the oldest may be bald."""
+        for decades in DECADES:
+            self._plane(decades)
+        told = {0.0: self._own().hair, **self._seen}
+        return {YEARS * decades: seen for decades, seen in told.items() if seen is not None}
 
     def _plane(self, decades: float) -> Tensor:
         if decades not in self._planes:
@@ -197,7 +200,8 @@ class Likeness:
             if decades == 0.0:
                 self._planes[decades] = torch.zeros(3, *young.log.shape[:2])
             else:
-                moved = _on_canonical(self.artist.portrait(self.style, decades))
+                moved = _on_canonical(self.artist.portrait(self.style, decades), self.artist.parts)
+                self._seen[decades] = moved.hair
                 ratio = _ratio(young, moved, younger=decades < 0.0)
                 self._planes[decades] = torch.from_numpy(ratio).permute(2, 0, 1).contiguous()
         return self._planes[decades]
@@ -205,7 +209,7 @@ class Likeness:
     def _own(self) -> _Drawn:
         """The portrait at the actor's age."""
         if self._young is None:
-            self._young = _on_canonical(self.artist.portrait(self.style, 0.0))
+            self._young = _on_canonical(self.artist.portrait(self.style, 0.0), self.artist.parts)
         return self._young
 
 
@@ -215,19 +219,35 @@ def exemplar_of(artist: Artist, style: str) -> Likeness:
     return Likeness(artist, heard(style))
 
 
-def _on_canonical(picture: NDArray[np.uint8]) -> _Drawn:
+def _between(years: float) -> tuple[float, int, int]:
+    """Decades, within those that are drawn, and the places in DECADES next to them."""
+    decades = min(max(years / YEARS, DECADES[0]), DECADES[-1])
+    above = next(at for at, knot in enumerate(DECADES) if knot >= decades)
+    return decades, max(above - 1, 0), above
+
+
+def _on_canonical(picture: NDArray[np.uint8], parts: PartsFinder) -> _Drawn:
     """A portrait on the canonical face, by its own outlines: features that sagged in it do not move the actor's."""
-    half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    points = 2.0 * locate_aligned(np.asarray(half, np.uint8), predictor())
+    half = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    on_half = locate_aligned(half, predictor())
+    points = 2.0 * on_half
     light = exemplars.onto_canonical(picture, points, SCALE)
     floor = DARKEST * float(np.median(light[_cheeks()].mean(-1)))
-    return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))))
+    seen = torch.from_numpy(half).permute(2, 0, 1).float() / 255.0
+    found = hair.measured(seen, parts(seen, on_half).hair)
+    skin = light[_cheeks()].mean(0)
+    colours = None if found is None else hair.Seen(found, (float(skin[0]), float(skin[1]), float(skin[2])))
+    return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))), colours)
 
 
-@lru_cache(1)
 def _cheeks() -> NDArray[np.bool_]:
-    size = (round(SCALE * FRAME_WIDTH), round(SCALE * FRAME_HEIGHT))
-    return np.asarray(cv2.resize(exemplars.cheek_mask(), size) > 0.5)
+    return cheeks_at((round(SCALE * FRAME_HEIGHT), round(SCALE * FRAME_WIDTH)))
+
+
+@lru_cache(4)
+def cheeks_at(size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The cheeks of the canonical face at a height and width."""
+    return np.asarray(cv2.resize(exemplars.cheek_mask(), size[::-1]) > 0.5)
 
 
 def _ratio(young: _Drawn, moved: _Drawn, younger: bool) -> Image:

@@ -4,10 +4,11 @@ Both work on the aligned crop. Their sum is what the model answers; which exempl
 a shot and person and comes in as the look:
 
     {"exemplar": "likeness", "style": "…", "yaw": 0.1, "skin": [r, g, b], "softness": 0.004,
-     "apparent": 34.5, "response": [[asked, apparent], …]}
+     "hair": {…}, "apparent": 34.5, "response": [[asked, apparent], …]}
 
 `style` and `yaw` are of the likeness, the exemplar that is drawn for this actor; one of the bank has neither, and a
 name of its own. `skin` is the linear colour of the cheeks and `softness` the blur of the plate in sides of the crop.
+`hair` (see `reage.agers.hair.Greying`) is there where an actor with a likeness has hair.
 `apparent` is the person's age as measured, and `response` what the model was measured to give on this person when
 asked for ages; a target is looked up in it backwards, so that "70" reads as 70.
 """
@@ -15,32 +16,31 @@ asked for ages; a target is looked up in it backwards, so that "70" reads as 70.
 from __future__ import annotations
 
 import hashlib
-import json
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional as F
 
 from reage import exemplars
-from reage.agers import likeness
+from reage.agers import hair, likeness
 from reage.agers.base import Age, ModelFacts, each_age
 from reage.agers.base import Look as PersonLook
+from reage.agers.parts import Parts
+from reage.agers.released import DATA, released_unet
 from reage.colour import decode_srgb
-from reage.errors import ModelError, RequestError
+from reage.errors import RequestError
 from reage.faces.landmarks import locate_aligned, predictor
 from reage.faces.shape import yaw
 from reage.models import sha256_of
-from reage.nets.age_unet import AgeUNet, folded
+from reage.nets.age_unet import AgeUNet
 
-WEIGHTS = Path(__file__).parents[1] / "data" / "reage-1.safetensors"
-RECIPE = "4"
+WEIGHTS = DATA / "reage-1.safetensors"
+RECIPE = "5"
 """To be raised with any change of what this module, `likeness` or `exemplars` computes: older frames are redone."""
 
 NETWORK_SIDE = 256
@@ -58,7 +58,7 @@ KEPT_COLOUR = 0.5
 """Share of the change's colour, against its luma, that is used: lips and cheeks that change hue look made up."""
 
 KEPT_CAST = 0.3
-"""Share of the change's mean over the skin that stays: neck and ears lie outside the matte, and a face that turns
+"""Share of the change's mean over the skin that stays: neck and ears do not follow the U-Net, and a face that turns
 darker or paler than they are looks like a mask."""
 
 LIKENESS, NEAREST = "likeness", "bank"
@@ -92,23 +92,24 @@ class Reage1:
         Raises:
             ModelError: they are missing or damaged.
         """
-        net, digest = _network()
+        net, digest = released_unet(WEIGHTS, AgeUNet)
         self._device, self._dtype = device, dtype
         # torch's stubs know no memory_format beside a device.
         self._net = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._bank = exemplars.load_bank()
         self._artist = likeness.load_artist(device)
-        self._last: tuple[tuple[Any, ...], Tensor] | None = None
+        self._last: tuple[tuple[Any, ...], Tensor, Tensor] | None = None
         self.facts = ModelFacts(
             name="reage-1",
             family="reage",
-            sha256=_identity(digest, self._artist.sha256),
+            sha256=_identity(digest, self._artist.sha256, self._artist.parts.sha256),
             licence=LICENCE,
             ages=TRAINED,
             clamps=True,
             needs_source_age=True,
             reconstructs=False,
             calibrates=True,
+            matte="head",
         )
 
     def __call__(
@@ -129,8 +130,10 @@ class Reage1:
         points = _on_crops(crops) if landmarks is None else landmarks.double().cpu().numpy()
         if "exemplar" not in look:
             look = {**self.first_look(crops[0], torch.from_numpy(points[0]), float(source[0]), None), **look}
-        aged = crops + self._tone(crops, points, source, asked, look["exemplar"] == LIKENESS)
-        return torch.stack([self._skin(aged[i], points[i], float(source[i]), float(asked[i]), look) for i in range(n)])
+        tones = self._tone(crops, points, source, asked, look["exemplar"] == LIKENESS)
+        return torch.stack(
+            [self._aged(crops[i], tones[i], points[i], float(source[i]), float(asked[i]), look) for i in range(n)]
+        )
 
     def first_look(self, crop: Tensor, landmarks: Tensor, source_age: float, exemplar: str | None) -> dict[str, Any]:
         """The exemplar for a person (the artist's, or the one that suits best), their skin and the plate's softness."""
@@ -142,17 +145,20 @@ class Reage1:
         if exemplar not in (None, LIKENESS):
             return {"exemplar": self._bank[exemplar].id, **look}
         style = likeness.told(self._artist.style(crop, points))
-        return {"exemplar": LIKENESS, "style": style, "yaw": round(yaw(points), 3), **look}
+        look = {"exemplar": LIKENESS, "style": style, "yaw": round(yaw(points), 3), **look}
+        shown = self._artist.parts(crop, points).hair
+        colour, aged = hair.measured(crop, shown), likeness.exemplar_of(self._artist, style).seen()
+        if colour is not None and 0.0 in aged:
+            look["hair"] = asdict(hair.greying(aged, hair.Seen(colour, skin), hair.beyond(shown)))
+        return look
 
     @torch.inference_mode()
-    def _tone(
-        self, crops: Tensor, points: NDArray[np.float64], source: Tensor, target: Tensor, alike: bool
-    ) -> Tensor | float:
-        """The U-Net's change at the crops' size, without most of its cast; 0 where none of it is used."""
+    def _tone(self, crops: Tensor, points: NDArray[np.float64], source: Tensor, target: Tensor, alike: bool) -> Tensor:
+        """The U-Net's change at the crops' size, on the face, without most of its cast; 0 where none is used."""
         younger, older = TONE[alike]
         share = torch.where(target < source, younger, torch.where(target > source, older, 0.0))
         if not share.any():
-            return 0.0
+            return torch.zeros_like(crops)
         side = crops.shape[-1]
         ages = [age.clamp(*TRAINED).to(self._device) for age in (source, target)]
         sight = _sized(crops, NETWORK_SIDE).clamp(0.0, 1.0)
@@ -160,26 +166,63 @@ class Reage1:
         change = change.float().to(crops.device)
         scale = NETWORK_SIDE / side
         change = torch.stack([_without_cast(one, points[i] * scale) for i, one in enumerate(change)])
+        change = change * torch.stack([_on_face(one * scale, NETWORK_SIDE) for one in points])[:, None].to(
+            change.device
+        )
         return _sized(share.to(change.device).view(-1, 1, 1, 1) * change, side)
 
-    def _skin(
-        self, crop: Tensor, landmarks: NDArray[np.float64], source: float, asked: float, look: PersonLook
+    def _aged(
+        self,
+        crop: Tensor,
+        tone: Tensor,
+        landmarks: NDArray[np.float64],
+        source: float,
+        asked: float,
+        look: PersonLook,
     ) -> Tensor:
-        """What the exemplar's years do to the skin; fewer of the actor's own creases for younger targets."""
-        alike = look["exemplar"] == LIKENESS
-        if asked != source and (alike or asked > source):
-            laying = exemplars.Laying(
-                yaw=yaw(landmarks) - float(look.get("yaw", 0.0)),
-                detail=2.0 * look["softness"] * crop.shape[-1],
-                spare=SPARED[alike],
-                blur=likeness.BLUR if alike else 0.0,
-            )
-            crop = exemplars.apply(crop, landmarks, self._ratio(look, source, asked), laying=laying)
+        """One crop at the asked age: the U-Net's tone, the exemplar's skin, fewer creases for younger targets, hair."""
+        if asked == source:
+            return crop
+        parts = self._artist.parts(crop, landmarks)
+        bare = 1.0 - parts.hair
+        aged = crop + bare * tone
+        if look["exemplar"] == LIKENESS or asked > source:
+            aged = exemplars.relit(aged, self._light(crop.shape[-1], landmarks, source, asked, look, parts))
         share = SOFTEST * min((source - asked) / SOFTENED_OVER, 1.0)
-        return crop + share * creases(crop, landmarks) if share > 0.0 else crop
+        if share > 0.0:
+            aged = aged + share * bare * creases(aged, landmarks)
+        if "hair" not in look:
+            return aged
+        shown = torch.maximum(parts.hair, hair.BROWS * hair.brows(crop, landmarks).to(parts.hair.device))
+        return hair.apply(aged, shown, hair.Greying.heard(look["hair"]), asked - source)
 
-    def _ratio(self, look: PersonLook, source: float, asked: float) -> Tensor:
-        """The exemplar's ageing for a wish; kept, since most shots ask for one age throughout."""
+    def _light(
+        self,
+        side: int,
+        landmarks: NDArray[np.float64],
+        source: float,
+        asked: float,
+        look: PersonLook,
+        parts: Parts,
+    ) -> Tensor:
+        """What the exemplar's years do to the light of the skin: (3, side, side), log.
+
+        Ears and neck get what the cheeks get on the whole, so that the face does not look like a mask.
+        """
+        alike = look["exemplar"] == LIKENESS
+        laying = exemplars.Laying(
+            yaw=yaw(landmarks) - float(look.get("yaw", 0.0)),
+            detail=2.0 * look["softness"] * side,
+            spare=SPARED[alike],
+            blur=likeness.BLUR if alike else 0.0,
+        )
+        ratio, cast = self._ratio(look, source, asked)
+        face = exemplars.change(landmarks, side, ratio, laying)
+        around = parts.skin * (1.0 - _on_face(landmarks, side).to(parts.skin.device))
+        return (1.0 - parts.hair) * face.to(parts.hair.device) + around * cast.view(3, 1, 1).to(around.device)
+
+    def _ratio(self, look: PersonLook, source: float, asked: float) -> tuple[Tensor, Tensor]:
+        """The exemplar's ageing for a wish and its median on the cheeks; kept: most shots ask for one age alone."""
         name, skin = look["exemplar"], tuple(look["skin"])
         key = name, look.get("style"), source, asked, skin
         if self._last is None or self._last[0] != key:
@@ -189,8 +232,9 @@ class Reage1:
                 ratio = self._bank[name].ratio(source, asked, skin)
                 luma = (ratio * torch.from_numpy(exemplars.LUMA).view(3, 1, 1)).sum(0, keepdim=True)
                 ratio = luma + KEPT_COLOUR * (ratio - luma)
-            self._last = key, ratio.to(self._device)
-        return self._last[1]
+            cheeks_of = torch.from_numpy(likeness.cheeks_at(ratio.shape[1:]))
+            self._last = key, ratio.to(self._device), ratio[:, cheeks_of].median(1).values
+        return self._last[1:]
 
 
 def _without_cast(change: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
@@ -200,6 +244,13 @@ def _without_cast(change: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
     skin = torch.from_numpy(exemplars.face_mask(landmarks, (change.shape[1], change.shape[2]))).to(change.device)
     cast = (change * skin).sum((1, 2), keepdim=True) / skin.sum().clamp_min(1.0)
     return change - (1.0 - KEPT_CAST) * cast
+
+
+def _on_face(landmarks: NDArray[np.float64], side: int) -> Tensor:
+    """1 on the face, 0 around it, soft: (side, side)."""
+    scale = exemplars.MASK_SIDE / side
+    mask = exemplars.face_mask(landmarks * scale, (exemplars.MASK_SIDE,) * 2, spare=0.0)
+    return _sized(torch.from_numpy(mask)[None, None], side)[0, 0]
 
 
 def _sized(pictures: Tensor, side: int) -> Tensor:
@@ -303,22 +354,3 @@ def _identity(*weights: str) -> str:
     files = sorted(file for file in exemplars.BANK.iterdir() if not file.name.endswith(".thumb.jpg"))
     told = [RECIPE, *weights, *(f"{file.name} {sha256_of(file)}" for file in files)]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-@lru_cache(1)
-def _network() -> tuple[AgeUNet, str]:
-    """The U-Net, batch norms folded, and the hash of its file."""
-    try:
-        digest, released = sha256_of(WEIGHTS), WEIGHTS.with_suffix(".sha256").read_text(encoding="ascii").split()[0]
-        with safe_open(WEIGHTS, "pt") as file:
-            facts: dict[str, Any] = json.loads(file.metadata()["reage"])
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        net = AgeUNet(tuple(facts["widths"]))
-        # Whole-number counters of the batch norms are not in the file.
-        missing, unexpected = net.load_state_dict(state, strict=False)
-    except (OSError, SafetensorError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{WEIGHTS}: missing or damaged; install reage again") from error
-    # A flipped bit loads without a word; the hash was written when the weights were released.
-    if digest != released or unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
-        raise ModelError(f"{WEIGHTS}: not the weights that were released as reage-1; install reage again")
-    return folded(net), digest

@@ -116,7 +116,7 @@ def _settled(job: Job, shot: Shot, ager: Ager, path: Path) -> Generator[Event, N
     else:
         yield {"event": "stage", "name": "analyse", "skipped": True, "tracks": str(path)}
         looks = settle_looks(job, shot, tracks, ager, pick_device(job.device))
-        if not job.dry_run and job.exemplar is None and (kept := with_looks(tracks, ager, looks)) != tracks:
+        if not job.dry_run and job.look_choices == (None, None) and (kept := with_looks(tracks, ager, looks)) != tracks:
             save_tracks(kept, path)
             tracks = load_tracks(path)
     yield _tracks_event(tracks, path)

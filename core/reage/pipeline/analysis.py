@@ -29,7 +29,7 @@ from reage.faces.detector import Found
 from reage.faces.landmarks import predictor
 from reage.faces.look import Look as FaceLook
 from reage.faces.look import to_flat
-from reage.job import Job
+from reage.job import Job, MatteShape
 from reage.ledger import digest_of
 from reage.models import LANDMARKS_68, sha256_of, verified
 from reage.pipeline.shot import FrameView, Shot, on_crop
@@ -283,9 +283,10 @@ def settle_looks(job: Job, shot: Shot, tracks: Tracks, ager: Ager, device: torch
         PlateError: a frame that must be measured cannot be read.
     """
     looks: dict[int, Look] = {}
+    shape = job.matte or ager.facts.matte
     for person in tracks.persons:
         stored = person.look.get(ager.facts.name, {})
-        fits = stored.get("model") == ager.facts.sha256 and job.exemplar in (
+        fits = (stored.get("model"), stored.get("matte", shape)) == (ager.facts.sha256, shape) and job.exemplar in (
             None,
             stored.get("exemplar"),
             stored.get("wish"),
@@ -306,7 +307,7 @@ def with_looks(tracks: Tracks, ager: Ager, looks: Mapping[int, Look]) -> Tracks:
 def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, device: torch.device) -> dict[str, Any]:
     """Settle a look, and measure how old the person reads when the model is asked for a few ages."""
     shown = [f for f in track.choose_reference_frames(person.frames, RESPONSE_FRAMES) if f in shot.plate.frames]
-    side = min(person.crop, RESPONSE_SIDE)
+    side, shape = min(person.crop, RESPONSE_SIDE), job.matte or ager.facts.matte
     crops, points, mattes = [], [], []
     for number in shown:
         face = person.frames[number]
@@ -314,10 +315,11 @@ def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, 
         if crop is not None:
             crops.append(crop)
             points.append(torch.from_numpy(on_crop(face, side)).float())
-            mattes.append(matte_on_crop(on_crop(face, 1.0), face.yaw, side, device))
+            mattes.append(matte_on_crop(on_crop(face, 1.0), face.yaw, side, shape, device))
     if not crops:
         return {"model": ager.facts.sha256}
-    return settle_look(ager, crops, points, mattes, person.source_age, job.exemplar)
+    look = settle_look(ager, crops, points, mattes, person.source_age, job.exemplar)
+    return {**look, "matte": shape} if ager.facts.calibrates else look
 
 
 def settle_look(
@@ -361,9 +363,11 @@ def settle_look(
     return {**look, "apparent": own, "response": [list(pair) for pair in response]}
 
 
-def matte_on_crop(landmarks: NDArray[np.float64], yaw: float, size: int, device: torch.device) -> Tensor:
+def matte_on_crop(
+    landmarks: NDArray[np.float64], yaw: float, size: int, shape: MatteShape, device: torch.device
+) -> Tensor:
     """The matte over an aligned crop, (1, size, size), from landmarks in units of the crop's side."""
-    drawn = torch.from_numpy(matte.draw(landmarks, yaw))[None, None].to(device)
+    drawn = torch.from_numpy(matte.draw(landmarks, yaw, shape))[None, None].to(device)
     return torch.nn.functional.interpolate(drawn, size=(size, size), mode="bilinear", align_corners=False)[0]
 
 

@@ -63,7 +63,7 @@ def _placed(frame: Rendered, changed: ChangedFace, output: int, scene: Scene) ->
         return None
     quad, gains, everything = face.quad_array(), scene.gains, scene.job.layers
     landmarks, banded = on_crop(face, 1.0), gains.tone != gains.detail
-    drawn, window = matte.draw(landmarks, face.yaw), rectangle(quad, view.window)
+    drawn, window = matte.draw(landmarks, face.yaw, scene.matte), rectangle(quad, view.window)
     if not everything and not banded:
         window = _where_drawn(drawn, quad, window)
     shown = matte_on_plate(drawn, quad, window, view.window)

@@ -12,7 +12,7 @@ from reage.agers.base import Ager, CodedAger, Look
 from reage.composite import Gains, side_of
 from reage.curve import Ages
 from reage.errors import RequestError
-from reage.job import Job
+from reage.job import Job, MatteShape
 from reage.ledger import digest_of
 from reage.pipeline.shot import Shot
 from reage.tracks import FaceAt, Person, Tracks
@@ -64,6 +64,11 @@ class Scene:
     def on_disk(self) -> frozenset[int]:
         """Frames the plate has."""
         return frozenset(self.shot.plate.frames)
+
+    @property
+    def matte(self) -> MatteShape:
+        """Where a change shows: as the artist said, or as the model says."""
+        return self.job.matte or self.ager.facts.matte
 
     def source_age(self, person: Person) -> float:
         """The locked age of a person, or the one that was typed."""
@@ -133,6 +138,7 @@ class Scene:
             "reage": __version__,
             "model": self.ager.facts.sha256,
             "mode": job.mode,
+            "matte": self.matte,
             "gains": [job.strength, job.tone, job.detail, *job.region_gains()],
             "smooth": job.smooth,
             "layers": job.layers,

@@ -27,9 +27,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from reage import exemplars
+from reage.agers.parts import PartsFinder
 from reage.colour import decode_srgb
 from reage.faces.age import apparent_age
 from reage.faces.identity import Descriptor, describe, distance
@@ -222,24 +224,17 @@ def rims(picture: Picture, landmarks: Points) -> float:
     return float(np.mean(shares))
 
 
+@lru_cache(1)
+def _finder() -> PartsFinder:
+    return PartsFinder.load(torch.device("cpu"))
+
+
 def head(face: Face) -> Picture:
-    """Where head, hair and neck are, 0 or 255: (MASK_SIDE, MASK_SIDE), by GrabCut from the landmarks."""
-    small = cv2.resize(face.picture, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
-    points = face.landmarks * (MASK_SIDE / SIDE)
-    unit, middle = exemplars.eye_distance(points), points[27]
-    y, x = np.mgrid[:MASK_SIDE, :MASK_SIDE] + 0.5
-    away = np.hypot((x - middle[0]) / (1.2 * unit), (y - middle[1]) / (1.6 * unit))
-    labels = np.where(away < 1.0, cv2.GC_PR_FGD, np.where(away < 1.4, cv2.GC_PR_BGD, cv2.GC_BGD)).astype(np.uint8)
-    neck = (np.abs(x - points[8, 0]) < 0.62 * unit) & (y > points[8, 1])
-    labels[neck] = cv2.GC_PR_FGD
-    sure = exemplars.face_mask(points, (MASK_SIDE, MASK_SIDE), feather=0.0, crown=0.6) > 0.1
-    labels[cv2.erode(sure.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = cv2.GC_FGD
-    cv2.setRNGSeed(1)
-    cv2.grabCut(small[..., ::-1].copy(), labels, None, np.zeros((1, 65)), np.zeros((1, 65)), 4, cv2.GC_INIT_WITH_MASK)
-    shown = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    shown = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    _, parts = cv2.connectedComponents(shown)
-    return np.asarray((parts == parts[int(points[30, 1]), int(points[30, 0])]) * 255, np.uint8)
+    """Where head, hair and neck are, 0 or 255: (MASK_SIDE, MASK_SIDE)."""
+    found = _finder()(torch.from_numpy(face.picture).permute(2, 0, 1).float() / 255.0, face.landmarks)
+    shown = (found.hair + found.skin).numpy()
+    small = cv2.resize(shown, (MASK_SIDE, MASK_SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray((small > 0.5) * 255, np.uint8)
 
 
 def series(generator: Generator, space: Space, offset: Style, refused: Counter[str]) -> list[tuple[float, Face]]:

@@ -22,7 +22,7 @@ def export(source: Path, target: Path) -> None:
         for name, value in trained["state_dict"].items()
         if value.is_floating_point()
     }
-    facts = {"family": "age-unet", "widths": trained["widths"]}
+    facts = {"widths": trained["widths"]}
     save_file({name: value.contiguous() for name, value in state.items()}, target, {"reage": json.dumps(facts)})
     digest = hashlib.sha256(target.read_bytes()).hexdigest()
     target.with_suffix(".sha256").write_text(f"{digest}  {target.name}\n", encoding="ascii")

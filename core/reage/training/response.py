@@ -30,12 +30,13 @@ from reage.errors import PlateError, ReageError
 from reage.faces.shape import ffhq_quad
 from reage.job import Job
 from reage.ledger import digest_of
+from reage.matte import draw as draw_matte
 from reage.pipeline import loaded, prepare, scene_of
 from reage.pipeline.outputs import full_colour
 from reage.pipeline.placing import Rendered
 from reage.pipeline.rendering import Renderer
 from reage.pipeline.scene import Scene
-from reage.pipeline.shot import Shot
+from reage.pipeline.shot import Shot, on_crop
 from reage.records import Window
 from reage.tracks import FaceAt, Person, Tracks, load_tracks, save_tracks
 from reage.training import measures
@@ -64,7 +65,7 @@ APART = 0.2
 """Sides of the quad by which a face that is found may lie off the portrait's."""
 LEAST_RISE = 5.0
 """Years below which a change is too little for its sharpness to be told."""
-RECIPE = 1
+RECIPE = 2
 """To be raised with any change of what is measured, so that kept figures are measured again."""
 WHAT_AGES = ("agers", "nets", "exemplars.py", "ageing.py", "matte.py", "thin_plate.py")
 """Files and folders of the engine that a result depends on beside a model's weights."""
@@ -157,18 +158,19 @@ def _measure(portrait: Portrait, plate: str, folder: Path, bench: Bench) -> dict
     face, sight, final = person.frames[middle], shown.plate(middle), steadied.result(middle, 0)
     quad = face.quad_array()
     against = Judge(sight, face, shot.pixel_aspect, portrait.index)
-    matte = matte_of(final, quad, CROP)
+    skin = face_of(face)
     portrait_from_plate = geometry.invert(take.frame_from_portrait[middle - plates.FIRST_FRAME])
     portrait_from_crop = geometry.compose(portrait_from_plate, geometry.plate_from_crop(quad, CROP))
     teacher = Teacher(portrait, bench.direction, folder, portrait_from_crop)
     targets = {}
     for age in TARGETS:
         figures = measures.averaged([against.of(results[age])])
-        figures["fine"] = measures.fine_share(change_of(results[age], quad, CROP), matte)
-        figures |= teacher.compared(figures, matte)
+        figures["fine"] = measures.fine_share(change_of(results[age], quad, CROP) * skin, skin)
+        figures |= teacher.compared(figures, skin)
         targets[f"{age:g}"] = _rounded(figures)
     _keep_crops(folder, {"plate": sight} | {f"{age:g}": results[age] for age in TARGETS} | {f"{OLD:g}": final}, quad)
-    steady = {"fine": measures.fine_share(change_of(final, quad, CROP), matte)} | steadiness(steadied, person, near)
+    fine = measures.fine_share(change_of(final, quad, CROP) * skin, skin)
+    steady = {"fine": fine} | steadiness(steadied, person, near)
     look = person.look.get(bench.ager.facts.name, {})
     return {
         "quad": round(side_of(quad), 1),
@@ -178,10 +180,16 @@ def _measure(portrait: Portrait, plate: str, folder: Path, bench: Bench) -> dict
         "plate_age": round(against.age, 2),
         "look": {name: value for name, value in look.items() if name != "model"},
         "targets": targets,
-        "same": round(measures.rms(change_of(results[source], quad, CROP), matte), 6),
+        "same": round(measures.rms(change_of(results[source], quad, CROP), matte_of(final, quad, CROP)), 6),
         "steady": _rounded(steady),
         "teacher": {f"{decades:+g}": _rounded(figures) for decades, figures in teacher.figures.items()},
     }
+
+
+def face_of(face: FaceAt) -> NDArray[np.float32]:
+    """Where a face and its forehead are on a crop, soft: (CROP, CROP). Sharpness is told there; hair is soft."""
+    drawn = draw_matte(on_crop(face, 1.0), face.yaw)
+    return np.asarray(cv2.resize(drawn, (CROP, CROP), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _rounded(figures: Figures) -> dict[str, float]:

@@ -38,7 +38,7 @@ class Sight:
     display: Picture8  # (H, W, 3)
     window: Window
     change: Tensor | None = None  # (3, H, W) of the code, by the layers: M times D; None for a plate
-    matte: NDArray[np.float32] | None = None  # (H, W)
+    matte: NDArray[np.float32] | None = None  # (H, W), 0 too where the model changes nothing: a head's matte is wide
 
     @cached_property
     def shown(self) -> Tensor:
@@ -61,7 +61,8 @@ def result_sight(
     """A frame of a result, over the plate's window, from its stored colour and its layers: D (H, W, 3) and M (H, W)."""
     delta, matte = layers
     aged = colour.code_from_plate(plate.stored + matte[..., None] * delta, exposure)
-    return Sight(stored, aged, colour.display(stored, exposure), plate.window, aged - plate.code, matte)
+    shown = np.where((delta != 0.0).any(-1), matte, np.float32(0.0))
+    return Sight(stored, aged, colour.display(stored, exposure), plate.window, aged - plate.code, shown)
 
 
 def flat(sight: Sight, points: Shape, pixel_aspect: float) -> tuple[Look, Shape]:

@@ -1,0 +1,260 @@
+"""What the years do to hair: a tone between the actor's own and that of somebody alike who grew old.
+
+Hair of the likeness, at the decades it is drawn at, tells by how many stops hair grows lighter against the skin beside
+it, and what colour it has when it is white. On the actor, as much light of that colour is added to the hair as makes it
+so much lighter: strands that have lost their pigment stand between those that have not. Contrast shrinks, since white
+hair scatters where dark hair shines; grain and strands finer than the tone stay nearly as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reage.colour import decode_srgb, encode_srgb
+from reage.errors import RequestError
+from reage.exemplars import eye_distance
+from reage.thin_plate import Points
+
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec.709
+Colour = tuple[float, float, float]
+
+LEAST = 0.004
+"""Share of a crop that must be hair for its tone to be told."""
+SURE = 0.8
+"""Share of hair from which a pixel's colour counts."""
+WHITEST = 0.8
+"""Stops that hair may be lighter than the skin: portraits go further than a plate could hold."""
+FLATTER, FLATTER_OVER = 0.4, 3.0
+"""Share of hair's contrast, in stops, that is gone where it has grown lighter by so many stops, or by more."""
+SHINE, FALL = 1.0, 1.5
+"""Stops above the median up to which light counts as hair's, and stops of change that each further one takes away: what
+is as light as hair becomes, skin at the hairline or a wall, hardly changes."""
+ALIKE = (0.8, 0.4)
+"""Stops of light, and of red over blue, by which a pixel differs from skin where it counts as skin to 1 / e."""
+STRANDS = 0.4
+"""Power of the gain that what is finer gets: strands show on white hair, and so would all the grain of dark hair."""
+BRIGHTER = 0.5
+"""Stops by which a dark strand may be lightened beyond the hair as a whole."""
+FINEST, COLOUR_FINEST = 0.003, 0.01
+"""Sigma in sides of the crop below which light, and colour, is left as it is: grain would grow with hair's light."""
+BROWS = 0.35
+"""Share of the hair's change that brows get."""
+BROW_WIDTH, BROW_AROUND = 0.06, 0.12
+"""Half the height of a brow, and sigma of what it is held against, in outer-eye distances."""
+BROW_DARK = (0.1, 0.6)
+"""Stops by which a hair of a brow is darker than what is around it, where it counts as one a little and wholly."""
+COLDEST = 0.98
+"""Red over green, and green over blue, of white hair, at least."""
+DARKEST = 2e-3
+"""Linear light that is added before stops are counted."""
+YOUNGER = 0.5
+"""Share of the darkening that younger targets get."""
+FRAME = 0.03
+"""Width, in sides of the crop, of the frame in which hair that goes beyond the crop is looked for."""
+CUT = 0.06
+"""Share of a frame's side that is hair where it counts as going beyond."""
+FADE = 0.22
+"""Sides of the crop over which a change fades towards an edge that hair goes beyond: grey roots, darker lengths."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Hair and skin of a portrait, in one light."""
+
+    hair: Colour  # linear
+    skin: Colour  # linear
+
+    @property
+    def stops(self) -> float:
+        """By how many stops hair is lighter than skin."""
+        return math.log2(_luma(self.hair) / _luma(self.skin))
+
+
+@dataclass(frozen=True)
+class Greying:
+    """What the years do to an actor's hair: settled once a shot, and kept in the look as plain values."""
+
+    colour: Colour  # linear, of the hair as it is
+    skin: Colour  # the same of the cheeks
+    young: Colour  # linear, luma 1, in the actor's light: of hair in youth
+    white: Colour  # the same of hair without pigment
+    knots: tuple[tuple[float, float], ...]  # years, rising, and the stops by which hair is lighter then
+    fades: tuple[float, ...]  # see `beyond`
+
+    @classmethod
+    def heard(cls, told: Mapping[str, Any]) -> Greying:
+        """From what `asdict` gave, through JSON.
+
+        Raises:
+            RequestError: it is none.
+        """
+        try:
+            colour, skin, young, white = (_colour(told[name]) for name in ("colour", "skin", "young", "white"))
+            knots = tuple((float(years), float(stops)) for years, stops in told["knots"])
+            return cls(colour, skin, young, white, knots, tuple(map(float, told["fades"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RequestError("tracks: the hair in a look is damaged; analyse the shot again") from error
+
+    def stops(self, years: float) -> float:
+        """By how many stops hair is lighter so many years on; darker before."""
+        at, stops = zip(*self.knots, strict=True)
+        return float(np.interp(years, at, stops))
+
+
+def measured(crop: Tensor, hair: Tensor) -> Colour | None:
+    """Median linear colour of the hair of a (3, S, S) crop, where (S, S) `hair` tells it; None where there is none."""
+    sure = hair > SURE
+    if float(sure.float().mean()) < LEAST:
+        return None
+    return _colour(decode_srgb(crop.clamp(0.0, 1.0))[:, sure].median(1).values.clamp_min(1e-4).tolist())
+
+
+def brows(crop: Tensor, landmarks: Points) -> Tensor:
+    """Where a crop shows the hairs of the brows, by the darkness of fine things there: (S, S), 0..1."""
+    side, unit = crop.shape[-1], eye_distance(landmarks)
+    near = np.zeros((side, side), np.float32)
+    for brow in (landmarks[17:22], landmarks[22:27]):
+        line = np.rint((brow - 0.5) * 16).astype(np.int32)
+        cv2.polylines(near, [line], False, 1.0, max(1, round(2.0 * BROW_WIDTH * unit)), cv2.LINE_AA, 4)
+    near = cv2.GaussianBlur(near, (0, 0), max(0.5 * BROW_WIDTH * unit, 0.3))
+    light = decode_srgb(crop)
+    luma, around = (_luma_of(_blurred(light, s)).clamp_min(0.0)[0] for s in (FINEST * side, BROW_AROUND * unit))
+    darker = torch.log2((around + DARKEST) / (luma + DARKEST))
+    dark = ((darker - BROW_DARK[0]) / (BROW_DARK[1] - BROW_DARK[0])).clamp(0.0, 1.0)
+    return torch.from_numpy(near).to(crop.device) * dark
+
+
+def beyond(hair: Tensor) -> tuple[float, ...]:
+    """Over which share of the side a change of hair fades at left, top, right and bottom of a crop: 0 or FADE."""
+    width = max(1, round(FRAME * hair.shape[-1]))
+    edges = (hair[:, :width], hair[:width], hair[:, -width:], hair[-width:])
+    return tuple(FADE if float((edge > SURE).float().mean()) > CUT else 0.0 for edge in edges)
+
+
+def greying(aged: Mapping[float, Seen], actor: Seen, fades: tuple[float, ...] = (0.0,) * 4) -> Greying:
+    """What the years do to an actor's hair, by those of somebody alike.
+
+    Args:
+        aged: the likeness by years from its own age, 0 among them.
+        actor: as they are.
+        fades: see `beyond`.
+    """
+    years = np.array(sorted(aged))
+    stops = np.maximum.accumulate([aged[at].stops - aged[0.0].stops for at in years])
+    stops -= stops[years == 0.0]
+    stops = np.where(years < 0.0, YOUNGER * stops, np.minimum(stops, max(WHITEST - actor.stops, 0.0)))
+    knots = tuple((float(at), round(float(moved), 3)) for at, moved in zip(years, stops, strict=True))
+    young, white = _lit(aged[years[0]], actor.skin), _whitened(_lit(aged[years[-1]], actor.skin))
+    colour, skin = (_colour(round(v, 5) for v in one) for one in (actor.hair, actor.skin))
+    return Greying(colour, skin, young, white, knots, fades)
+
+
+def _lit(seen: Seen, skin: Colour) -> Colour:
+    """Colour of a portrait's hair in the light on an actor's skin, luma 1."""
+    lit = np.divide(seen.hair, seen.skin) * skin
+    return _colour(round(float(v), 4) for v in lit / _luma(lit))
+
+
+def _whitened(colour: Colour) -> Colour:
+    """White hair by half the warmth of a portrait's, never blue: what a film calls white is warm or neutral."""
+    red, _, blue = colour
+    warmth = max((red / blue) ** 0.25, COLDEST)
+    level = _luma((warmth, 1.0, 1.0 / warmth))
+    return _colour(round(v / level, 4) for v in (warmth, 1.0, 1.0 / warmth))
+
+
+def apply(crop: Tensor, hair: Tensor, grown: Greying, years: float) -> Tensor:
+    """Bring hair to so many years from its own age.
+
+    Args:
+        crop: (3, S, S) float32, sRGB-encoded, unbounded.
+        hair: (S, S), 0..1.
+        grown: what the years do.
+        years: negative for younger.
+
+    Returns:
+        The crop's shape; equal to the crop where there is no hair.
+    """
+    stops = grown.stops(years)
+    if stops == 0.0:
+        return crop
+    side = crop.shape[-1]
+    light = decode_srgb(crop)
+    luma = _luma_of(_blurred(light, FINEST * side)).clamp_min(0.0)
+    coarse = _blurred(light, COLOUR_FINEST * side)
+    tint = coarse / _luma_of(coarse).clamp_min(DARKEST)
+    share = (hair * _faded(side, grown.fades).to(hair.device))[None] * _no_skin(luma, tint, grown)
+    gain = _gain(luma, _luma(grown.colour), stops)
+    # What was there keeps its colour, what is added has that of white hair; where light is taken away, that of youth.
+    added = light.new_tensor(grown.white if stops > 0.0 else grown.young).view(3, 1, 1)
+    toned = luma * gain * torch.lerp(tint, added, 1.0 - torch.minimum(gain, 1.0 / gain))
+    # What is finer keeps nearly its size where hair grows lighter, and its share where it grows darker.
+    fine = (light - luma * tint) * torch.minimum(gain, gain**STRANDS)
+    aged = encode_srgb(light + share * (toned + fine - light))
+    return torch.where(share == 0.0, crop, aged)
+
+
+def _no_skin(luma: Tensor, tint: Tensor, grown: Greying) -> Tensor:
+    """1, less where a pixel has the light and colour of the actor's skin and their hair has not: (1, H, W)."""
+
+    def alike(luma: Tensor, red: Tensor, blue: Tensor) -> Tensor:
+        level = torch.log2((luma + DARKEST) / (_luma(grown.skin) + DARKEST)) / ALIKE[0]
+        warmth = torch.log2((red + DARKEST) / (blue + DARKEST) * (grown.skin[2] / grown.skin[0])) / ALIKE[1]
+        return torch.exp(-level.square() - warmth.square())
+
+    red, _, blue = luma.new_tensor(grown.colour)
+    own = alike(luma.new_tensor(_luma(grown.colour)), red, blue)
+    return 1.0 - (1.0 - own) * alike(luma, tint[:1], tint[2:])
+
+
+def _gain(luma: Tensor, usual: float, stops: float) -> Tensor:
+    """Factor of the light of hair, by how light it is and usually is."""
+    if stops < 0.0:
+        return torch.full_like(luma, 2.0**stops)
+    away = torch.log2((luma + DARKEST) / (usual + DARKEST))
+    flatter = FLATTER * min(stops / FLATTER_OVER, 1.0) * away + FALL * (away - SHINE).clamp_min(0.0)
+    return torch.exp2((stops - flatter).clamp(0.0, stops + BRIGHTER))
+
+
+def _faded(side: int, fades: Sequence[float]) -> Tensor:
+    """1, falling to 0 at the edges that hair goes beyond: (side, side)."""
+    at = (torch.arange(side) + 0.5) / side
+    left, top, right, bottom = (
+        (way / fade).clamp(max=1.0) if fade > 0.0 else torch.ones(side)
+        for way, fade in zip((at, at, 1.0 - at, 1.0 - at), fades, strict=True)
+    )
+    across, down = left * right, top * bottom
+    both = down[:, None] * across[None]
+    return both * both * (3.0 - 2.0 * both)
+
+
+def _blurred(planes: Tensor, sigma: float) -> Tensor:
+    """(3, H, W), blurred; a kernel below a third of a pixel is none."""
+    if sigma < 0.3:
+        return planes
+    pixels: NDArray[Any] = planes.cpu().permute(1, 2, 0).numpy()
+    blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(blurred).permute(2, 0, 1).to(planes.device)
+
+
+def _luma_of(planes: Tensor) -> Tensor:
+    """(3, H, W) to (1, H, W)."""
+    return (planes * planes.new_tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+
+
+def _luma(colour: Sequence[float] | NDArray[Any]) -> float:
+    return float(np.dot(LUMA, colour))
+
+
+def _colour(values: Iterable[float]) -> Colour:
+    red, green, blue = (float(v) for v in values)
+    return red, green, blue
