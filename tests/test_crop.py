@@ -64,15 +64,20 @@ def write_exr(path: Path, linear: np.ndarray) -> None:
     OpenEXR.File(header, {c: np.ascontiguousarray(linear[..., i]) for i, c in enumerate("RGB")}).write(str(path))
 
 
-def test_the_embedded_model_makes_a_face_older_inside_the_face_alone(tmp_path: Path) -> None:
-    events = go([FACE], tmp_path / "old.png", age=75.0, source_age="auto")
+@pytest.mark.parametrize(
+    ("matte", "inside"), [(None, np.s_[:, 60:-60]), ("head", np.s_[:, 60:-60]), ("face", np.s_[120:-50, 100:-100])]
+)
+def test_the_embedded_model_makes_a_face_older_inside_the_matte_alone(
+    tmp_path: Path, matte: str | None, inside: tuple[slice, slice]
+) -> None:
+    events = go([FACE], tmp_path / "old.png", age=75.0, source_age="auto", matte=matte)
     assert 20 < events[-3]["source_age"] < 60
     before, after = codes(FACE).astype(int), codes(tmp_path / "old.png")
     assert after.shape == before.shape
     points = locate_aligned(after, predictor())
     assert apparent_age(Look(after), points) > events[-3]["source_age"] + 10
     border = np.ones(before.shape[:2], bool)
-    border[30:-10, 60:-60] = False
+    border[inside] = False
     assert np.array_equal(before[border], after[border])
     assert read_metadata(tmp_path / "old.png")["reage/model"] == "reage-1"
 

@@ -118,7 +118,8 @@ def _analysed(job: Job, shot: Shot, ager: Ager, desk: Desk) -> Generator[Event, 
     if kept is not None:
         return kept
     yield {"event": "stage", "name": "analyse", "total": 1}
-    for event in analyse_plate(job, shot, Unmeasured(ager), pick_device(job.device)):
+    seeing = Answering(ager, {}) if ager.facts.calibrates else ager
+    for event in analyse_plate(job, shot, seeing, pick_device(job.device)):
         if isinstance(event, Tracks):
             return _looked_at(job, shot, event, ager, desk)
         yield event
@@ -145,12 +146,13 @@ def _looked_at(job: Job, shot: Shot, tracks: Tracks, ager: Ager, desk: Desk) -> 
     return with_looks(tracks.model_copy(update={"persons": persons}), ager, looks)
 
 
-class Unmeasured:
-    """A model whose response is not to be measured."""
+class Answering:
+    """A model as it is, but for how the look of a person is settled."""
 
-    def __init__(self, ager: Ager) -> None:
-        self.facts = replace(ager.facts, calibrates=False)
-        self.first_look = ager.first_look
+    def __init__(self, ager: Ager, look: Look | None = None, *, calibrates: bool = False) -> None:
+        """Take a model, the look to begin with where that is known, and whether its response is measured."""
+        self.facts = replace(ager.facts, calibrates=calibrates)
+        self.first_look = ager.first_look if look is None else lambda *_: dict(look)
         self._ager = ager
 
     def __call__(self, crops: Tensor, *ages: Any, **more: Any) -> Tensor:
@@ -160,9 +162,14 @@ class Unmeasured:
 
 def _quick_look(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager) -> Look:
     """A look whose response is measured on small crops: it is what takes longest, and the age network looks at less."""
-    small = person.model_copy(update={"crop": min(person.crop, SMALL), "look": {}})
-    looks = settle_looks(job, shot, tracks.model_copy(update={"persons": [small]}), ager, pick_device(job.device))
-    return {**looks[person.id], **person.look[ager.facts.name]}
+
+    def settled(ager: Ager, crop: int) -> Look:
+        alone = person.model_copy(update={"crop": crop, "look": {}})
+        tracks_of = tracks.model_copy(update={"persons": [alone]})
+        return settle_looks(job, shot, tracks_of, ager, pick_device(job.device))[person.id]
+
+    first = settled(Answering(ager), person.crop)
+    return settled(Answering(ager, first, calibrates=True), min(person.crop, SMALL))
 
 
 def faces(job: Job, folder: Path) -> list[dict[str, Any]]:
