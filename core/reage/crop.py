@@ -30,8 +30,9 @@ from reage.images import format_of, write_picture
 from reage.job import Job
 from reage.models import LANDMARKS_68
 from reage.naming import named_all
-from reage.pipeline.analysis import face_look, luma_at, matte_on_crop, settle_exposure, settle_look
+from reage.pipeline.analysis import face_look, luma_at, settle_exposure
 from reage.pipeline.outputs import recoloured_picture, refuse_foreign
+from reage.pipeline.response import matte_on_crop, settle_look
 from reage.pipeline.shot import FrameView, Shot
 from reage.sequence import refuse_plate_overwrite
 from reage.version import __version__

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,22 +32,28 @@ LEAST = 0.004
 """Share of a crop that must be hair for its tone to be told."""
 SURE = 0.8
 """Share of hair from which a pixel's colour counts."""
-WHITEST = 0.8
+WHITEST = 0.3
 """Stops that hair may be lighter than the skin: portraits go further than a plate could hold."""
-FLATTER, FLATTER_OVER = 0.4, 3.0
+FLATTER, FLATTER_OVER = 0.65, 3.0
 """Share of hair's contrast, in stops, that is gone where it has grown lighter by so many stops, or by more."""
-SHINE, FALL = 1.0, 1.5
-"""Stops above the median up to which light counts as hair's, and stops of change that each further one takes away: what
-is as light as hair becomes, skin at the hairline or a wall, hardly changes."""
+SHINE, BEND = 0.2, 3.0
+"""Stops above the hair around it that a strand which grew lighter never passes, and how sharply it bends towards that.
+What is lighter already, skin at the hairline or a wall, stays as it is."""
+EDGE, BESIDE, PRESENT = 4.0, 0.025, 0.1
+"""How fast what is beside hair loses weight with the share of hair, sigma in sides of the crop of where it is looked
+for, and the share of it there above which it counts wholly."""
+AROUND, SMALL, SPARSE = 0.05, 128, 0.02
+"""Sigma in sides of the crop of what is around, the side at which that is told, and the share of hair there below which
+it is not."""
 ALIKE = (0.8, 0.4)
 """Stops of light, and of red over blue, by which a pixel differs from skin where it counts as skin to 1 / e."""
-STRANDS = 0.4
-"""Power of the gain that what is finer gets: strands show on white hair, and so would all the grain of dark hair."""
+STRANDS = 0.5
+"""Power of the gain that strands finer than the tone get, and grain: that of photons grows with the root of light."""
 BRIGHTER = 0.5
 """Stops by which a dark strand may be lightened beyond the hair as a whole."""
 FINEST, COLOUR_FINEST = 0.003, 0.01
 """Sigma in sides of the crop below which light, and colour, is left as it is: grain would grow with hair's light."""
-BROWS = 0.35
+BROWS = 0.25
 """Share of the hair's change that brows get."""
 BROW_WIDTH, BROW_AROUND = 0.06, 0.12
 """Half the height of a brow, and sigma of what it is held against, in outer-eye distances."""
@@ -193,11 +200,13 @@ def apply(crop: Tensor, hair: Tensor, grown: Greying, years: float) -> Tensor:
     coarse = _blurred(light, COLOUR_FINEST * side)
     tint = coarse / _luma_of(coarse).clamp_min(DARKEST)
     share = (hair * _faded(side, grown.fades).to(hair.device))[None] * _no_skin(luma, tint, grown)
-    gain = _gain(luma, _luma(grown.colour), stops)
+    around, mixed = _around(luma, hair, _luma(grown.colour))
+    share = share * mixed
+    gain = _gain(luma, around, _luma(grown.colour), stops)
     # What was there keeps its colour, what is added has that of white hair; where light is taken away, that of youth.
     added = light.new_tensor(grown.white if stops > 0.0 else grown.young).view(3, 1, 1)
     toned = luma * gain * torch.lerp(tint, added, 1.0 - torch.minimum(gain, 1.0 / gain))
-    # What is finer keeps nearly its size where hair grows lighter, and its share where it grows darker.
+    # What is finer grows less than the light where hair grows lighter, and keeps its share where it grows darker.
     fine = (light - luma * tint) * torch.minimum(gain, gain**STRANDS)
     aged = encode_srgb(light + share * (toned + fine - light))
     return torch.where(share == 0.0, crop, aged)
@@ -216,13 +225,45 @@ def _no_skin(luma: Tensor, tint: Tensor, grown: Greying) -> Tensor:
     return 1.0 - (1.0 - own) * alike(luma, tint[:1], tint[2:])
 
 
-def _gain(luma: Tensor, usual: float, stops: float) -> Tensor:
-    """Factor of the light of hair, by how light it is and usually is."""
+def _around(luma: Tensor, hair: Tensor, usual: float) -> tuple[Tensor, Tensor]:
+    """How light hair is nearby, in stops, and usually where there is none; and its share of a pixel, by the light.
+
+    A pixel at hair's edge is a mixture of hair and what lies beside it: Porter and Duff's over, solved for the matte.
+
+    Returns:
+        Both (1, H, W).
+    """
+    side = luma.shape[-1]
+    small = min(side, SMALL)
+    light, sure, bare = _resized(torch.stack([luma[0], hair, (1.0 - EDGE * hair).clamp_min(0.0)]), small)
+    near = _blurred(torch.stack([(light + DARKEST).log2() * sure, sure, sure]), AROUND * small)
+    around = (near[:1] + SPARSE * math.log2(usual + DARKEST)) / (near[1:2] + SPARSE)
+    by = _blurred(torch.stack([light * bare, bare, bare]), BESIDE * small)
+    beside, there = by[:1] / by[1:2].clamp_min(1e-4), (by[1:2] / PRESENT).clamp(max=1.0)
+    whole = _resized(torch.cat([around, beside, there]), side)
+    around, beside, there = whole[:1], whole[1:2], whole[2:]
+    own = torch.exp2(around)
+    apart = (beside / own - 1.0).clamp(0.0, 1.0)  # no mixture is told of what is as dark as hair
+    share = ((beside - luma) / (beside - own).clamp_min(DARKEST)).clamp(0.0, 1.0)
+    return around, 1.0 - there * apart * (1.0 - share)
+
+
+def _gain(luma: Tensor, around: Tensor, usual: float, stops: float) -> Tensor:
+    """Factor of the light of hair, by how light it is, is nearby and usually is."""
     if stops < 0.0:
         return torch.full_like(luma, 2.0**stops)
-    away = torch.log2((luma + DARKEST) / (usual + DARKEST))
-    flatter = FLATTER * min(stops / FLATTER_OVER, 1.0) * away + FALL * (away - SHINE).clamp_min(0.0)
-    return torch.exp2((stops - flatter).clamp(0.0, stops + BRIGHTER))
+    light = torch.log2(luma + DARKEST)
+    kept = 1.0 - FLATTER * min(stops / FLATTER_OVER, 1.0)
+    # No strand, and nothing at hair's edge that is half skin, grows much lighter than the hair around it.
+    strand = _bent(torch.zeros(())) - _bent(kept * (light - around))
+    level = math.log2(usual + DARKEST)
+    grown = level + stops + kept * (around - level) + strand
+    return torch.exp2((grown - light).clamp(0.0, stops + BRIGHTER))
+
+
+def _bent(stops: Tensor) -> Tensor:
+    """Falls as fast as stops rise, and no more beyond SHINE."""
+    return F.softplus(SHINE - stops, BEND)
 
 
 def _faded(side: int, fades: Sequence[float]) -> Tensor:
@@ -235,6 +276,12 @@ def _faded(side: int, fades: Sequence[float]) -> Tensor:
     across, down = left * right, top * bottom
     both = down[:, None] * across[None]
     return both * both * (3.0 - 2.0 * both)
+
+
+def _resized(planes: Tensor, side: int) -> Tensor:
+    """(C, S, S) at another side."""
+    size = (side, side)
+    return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
 
 
 def _blurred(planes: Tensor, sigma: float) -> Tensor:

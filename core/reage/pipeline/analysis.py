@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from reage import matte, track, vouch
-from reage.ageing import age
+from reage import track, vouch
 from reage.agers.base import Ager, Look
 from reage.cuts import CutFinder
 from reage.detect import Detector, Follower, search_ahead
@@ -29,9 +27,10 @@ from reage.faces.detector import Found
 from reage.faces.landmarks import predictor
 from reage.faces.look import Look as FaceLook
 from reage.faces.look import to_flat
-from reage.job import Job, MatteShape
+from reage.job import Job
 from reage.ledger import digest_of
 from reage.models import LANDMARKS_68, sha256_of, verified
+from reage.pipeline.response import matte_on_crop, settle_look
 from reage.pipeline.shot import FrameView, Shot, on_crop
 from reage.pipeline.streams import Ahead
 from reage.records import Detection
@@ -54,11 +53,8 @@ LUMA_SAMPLES = 128
 
 RESPONSE_FRAMES = 3
 RESPONSE_SIDE = 512
-"""Pixels of the crops' side that are enough to measure a model's response: the age network sees 64 of them."""
-
-ASKED = (15.0, 25.0, 40.0, 55.0, 70.0, 85.0, 105.0)
-"""Ages a model is asked for when its response is measured; beyond what people want, so that weak answers can be
-made up for."""
+"""Pixels of the crops' side that are enough to measure a model's response: the age network sees 64 of them, that of
+identity 150."""
 
 
 def analysis_settings(job: Job, shot: Shot) -> str:
@@ -320,58 +316,3 @@ def _measured(job: Job, shot: Shot, tracks: Tracks, person: Person, ager: Ager, 
         return {"model": ager.facts.sha256}
     look = settle_look(ager, crops, points, mattes, person.source_age, job.exemplar)
     return {**look, "matte": shape} if ager.facts.calibrates else look
-
-
-def settle_look(
-    ager: Ager,
-    crops: Sequence[Tensor],
-    points: Sequence[Tensor],
-    mattes: Sequence[Tensor],
-    source_age: float,
-    exemplar: str | None,
-) -> dict[str, Any]:
-    """Settle a look on crops of one person, the most frontal first, and measure how the model answers on them.
-
-    Args:
-        ager: a loaded model.
-        crops: each (3, S, S) float32, sRGB-encoded 0..1.
-        points: (68, 2) landmarks of each, in crop pixels.
-        mattes: of each, (1, S, S) or (1, 1, 1), 0..1: where the change will show.
-        source_age: years.
-        exemplar: the artist's choice.
-
-    Raises:
-        RequestError: there is no such exemplar.
-    """
-    look = ager.first_look(crops[0], points[0], source_age, exemplar)
-    look["model"] = ager.facts.sha256
-    if not ager.facts.calibrates:
-        return look
-
-    def apparent(asked: float) -> float:
-        readings = []
-        for crop, landmarks, shape in zip(crops, points, mattes, strict=True):
-            target = torch.tensor([asked])
-            with torch.inference_mode():
-                change = age(ager, crop[None], source_age, target, landmarks[None], look, "change")[0]
-            readings.append(_reading(crop + shape * change, landmarks))
-        return round(float(np.median(readings)), 2)
-
-    own = apparent(source_age)
-    pairs = [(asked, apparent(asked)) for asked in ASKED if abs(asked - source_age) > 4.0]
-    response = sorted([*pairs, (source_age, own)])
-    return {**look, "apparent": own, "response": [list(pair) for pair in response]}
-
-
-def matte_on_crop(
-    landmarks: NDArray[np.float64], yaw: float, size: int, shape: MatteShape, device: torch.device
-) -> Tensor:
-    """The matte over an aligned crop, (1, size, size), from landmarks in units of the crop's side."""
-    drawn = torch.from_numpy(matte.draw(landmarks, yaw, shape))[None, None].to(device)
-    return torch.nn.functional.interpolate(drawn, size=(size, size), mode="bilinear", align_corners=False)[0]
-
-
-def _reading(picture: Tensor, landmarks: Tensor) -> float:
-    """Apparent age of an aligned crop."""
-    pixels = (picture.clamp(0.0, 1.0) * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
-    return apparent_age(FaceLook(np.ascontiguousarray(pixels)), landmarks.double().cpu().numpy())
