@@ -45,6 +45,8 @@ for, and the share of it there above which it counts wholly."""
 AROUND, SMALL, SPARSE = 0.05, 128, 0.02
 """Sigma in sides of the crop of what is around, the side at which that is told, and the share of hair there below which
 it is not."""
+ROOM = 0.05
+"""Sides of the crop around hair that are looked at with it."""
 ALIKE = (0.8, 0.4)
 """Stops of light, and of red over blue, by which a pixel differs from skin where it counts as skin to 1 / e."""
 STRANDS = 0.5
@@ -128,16 +130,22 @@ def measured(crop: Tensor, hair: Tensor) -> Colour | None:
 def brows(crop: Tensor, landmarks: Points) -> Tensor:
     """Where a crop shows the hairs of the brows, by the darkness of fine things there: (S, S), 0..1."""
     side, unit = crop.shape[-1], eye_distance(landmarks)
-    near = np.zeros((side, side), np.float32)
+    ends = np.stack([landmarks[17:27].min(0), landmarks[17:27].max(0)]) + 4.0 * BROW_WIDTH * unit * np.array(
+        [[-1], [1]]
+    )
+    (left, top), (right, bottom) = ends.round().astype(int).clip(0, side)
+    near = np.zeros((bottom - top, right - left), np.float32)
     for brow in (landmarks[17:22], landmarks[22:27]):
-        line = np.rint((brow - 0.5) * 16).astype(np.int32)
+        line = np.rint((brow - (left, top) - 0.5) * 16).astype(np.int32)
         cv2.polylines(near, [line], False, 1.0, max(1, round(2.0 * BROW_WIDTH * unit)), cv2.LINE_AA, 4)
     near = cv2.GaussianBlur(near, (0, 0), max(0.5 * BROW_WIDTH * unit, 0.3))
-    light = decode_srgb(crop)
-    luma, around = (_luma_of(_blurred(light, s)).clamp_min(0.0)[0] for s in (FINEST * side, BROW_AROUND * unit))
-    darker = torch.log2((around + DARKEST) / (luma + DARKEST))
+    luma = _luma_of(decode_srgb(crop[:, top:bottom, left:right])).clamp_min(0.0)
+    around = _widely(luma, BROW_AROUND * unit)
+    darker = torch.log2((around + DARKEST) / (_blurred(luma, FINEST * side) + DARKEST))[0]
     dark = ((darker - BROW_DARK[0]) / (BROW_DARK[1] - BROW_DARK[0])).clamp(0.0, 1.0)
-    return torch.from_numpy(near).to(crop.device) * dark
+    found = crop.new_zeros(side, side)
+    found[top:bottom, left:right] = torch.from_numpy(near).to(crop.device) * dark
+    return found
 
 
 def beyond(hair: Tensor) -> tuple[float, ...]:
@@ -192,24 +200,44 @@ def apply(crop: Tensor, hair: Tensor, grown: Greying, years: float) -> Tensor:
         The crop's shape; equal to the crop where there is no hair.
     """
     stops = grown.stops(years)
-    if stops == 0.0:
+    window = _window(hair)
+    if stops == 0.0 or window is None:
         return crop
-    side = crop.shape[-1]
+    aged, side = crop.clone(), crop.shape[-1]
+    faded = (hair * _faded(side, grown.fades).to(hair.device))[window]
+    rows, columns = window
+    aged[:, rows, columns] = _toned(crop[:, rows, columns], hair[window], faded, grown, stops, side)
+    return aged
+
+
+def _window(hair: Tensor) -> tuple[slice, slice] | None:
+    """Rows and columns that hold all hair, and some more, which it is told from; None where there is none."""
+    side = hair.shape[-1]
+    spans = []
+    for across in (1, 0):
+        there = hair.amax(across).nonzero()
+        if not len(there):
+            return None
+        room = round(ROOM * side)
+        spans.append(slice(max(0, int(there[0]) - room), min(side, int(there[-1]) + 1 + room)))
+    return spans[0], spans[1]
+
+
+def _toned(crop: Tensor, hair: Tensor, faded: Tensor, grown: Greying, stops: float, side: int) -> Tensor:
+    """A window of a crop of a side, its hair lighter by so many stops where it is not faded."""
     light = decode_srgb(crop)
-    luma = _luma_of(_blurred(light, FINEST * side)).clamp_min(0.0)
-    coarse = _blurred(light, COLOUR_FINEST * side)
+    luma = _blurred(_luma_of(light), FINEST * side).clamp_min(0.0)
+    coarse = _widely(light, COLOUR_FINEST * side)
     tint = coarse / _luma_of(coarse).clamp_min(DARKEST)
-    share = (hair * _faded(side, grown.fades).to(hair.device))[None] * _no_skin(luma, tint, grown)
-    around, mixed = _around(luma, hair, _luma(grown.colour))
-    share = share * mixed
+    around, mixed = _around(luma, hair, _luma(grown.colour), side)
+    share = faded[None] * _no_skin(luma, tint, grown) * mixed
     gain = _gain(luma, around, _luma(grown.colour), stops)
     # What was there keeps its colour, what is added has that of white hair; where light is taken away, that of youth.
     added = light.new_tensor(grown.white if stops > 0.0 else grown.young).view(3, 1, 1)
     toned = luma * gain * torch.lerp(tint, added, 1.0 - torch.minimum(gain, 1.0 / gain))
     # What is finer grows less than the light where hair grows lighter, and keeps its share where it grows darker.
     fine = (light - luma * tint) * torch.minimum(gain, gain**STRANDS)
-    aged = encode_srgb(light + share * (toned + fine - light))
-    return torch.where(share == 0.0, crop, aged)
+    return torch.where(share == 0.0, crop, encode_srgb(light + share * (toned + fine - light)))
 
 
 def _no_skin(luma: Tensor, tint: Tensor, grown: Greying) -> Tensor:
@@ -225,7 +253,7 @@ def _no_skin(luma: Tensor, tint: Tensor, grown: Greying) -> Tensor:
     return 1.0 - (1.0 - own) * alike(luma, tint[:1], tint[2:])
 
 
-def _around(luma: Tensor, hair: Tensor, usual: float) -> tuple[Tensor, Tensor]:
+def _around(luma: Tensor, hair: Tensor, usual: float, side: int) -> tuple[Tensor, Tensor]:
     """How light hair is nearby, in stops, and usually where there is none; and its share of a pixel, by the light.
 
     A pixel at hair's edge is a mixture of hair and what lies beside it: Porter and Duff's over, solved for the matte.
@@ -233,14 +261,15 @@ def _around(luma: Tensor, hair: Tensor, usual: float) -> tuple[Tensor, Tensor]:
     Returns:
         Both (1, H, W).
     """
-    side = luma.shape[-1]
-    small = min(side, SMALL)
-    light, sure, bare = _resized(torch.stack([luma[0], hair, (1.0 - EDGE * hair).clamp_min(0.0)]), small)
-    near = _blurred(torch.stack([(light + DARKEST).log2() * sure, sure, sure]), AROUND * small)
+    size = luma.shape[1], luma.shape[2]
+    coarser = max(1.0, side / SMALL)
+    planes = torch.stack([luma[0], hair, (1.0 - EDGE * hair).clamp_min(0.0)])
+    light, sure, bare = _sized(planes, (math.ceil(size[0] / coarser), math.ceil(size[1] / coarser)))
+    near = _blurred(torch.stack([(light + DARKEST).log2() * sure, sure]), AROUND * side / coarser)
     around = (near[:1] + SPARSE * math.log2(usual + DARKEST)) / (near[1:2] + SPARSE)
-    by = _blurred(torch.stack([light * bare, bare, bare]), BESIDE * small)
+    by = _blurred(torch.stack([light * bare, bare]), BESIDE * side / coarser)
     beside, there = by[:1] / by[1:2].clamp_min(1e-4), (by[1:2] / PRESENT).clamp(max=1.0)
-    whole = _resized(torch.cat([around, beside, there]), side)
+    whole = _sized(torch.cat([around, beside, there]), size)
     around, beside, there = whole[:1], whole[1:2], whole[2:]
     own = torch.exp2(around)
     apart = (beside / own - 1.0).clamp(0.0, 1.0)  # no mixture is told of what is as dark as hair
@@ -278,19 +307,27 @@ def _faded(side: int, fades: Sequence[float]) -> Tensor:
     return both * both * (3.0 - 2.0 * both)
 
 
-def _resized(planes: Tensor, side: int) -> Tensor:
-    """(C, S, S) at another side."""
-    size = (side, side)
+def _sized(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, H, W) at another height and width."""
     return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
 
 
+def _widely(planes: Tensor, sigma: float) -> Tensor:
+    """(C, H, W), blurred at a size at which the kernel is small."""
+    height, width = planes.shape[-2:]
+    coarser = max(1.0, sigma / 2.5)
+    small = _sized(planes, (max(1, round(height / coarser)), max(1, round(width / coarser))))
+    return _sized(_blurred(small, sigma / coarser), (height, width))
+
+
 def _blurred(planes: Tensor, sigma: float) -> Tensor:
-    """(3, H, W), blurred; a kernel below a third of a pixel is none."""
+    """(C, H, W), blurred; a kernel below a third of a pixel is none."""
     if sigma < 0.3:
         return planes
-    pixels: NDArray[Any] = planes.cpu().permute(1, 2, 0).numpy()
-    blurred = cv2.GaussianBlur(pixels, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return torch.from_numpy(blurred).permute(2, 0, 1).to(planes.device)
+    blurred = np.stack(
+        [cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for plane in planes.cpu().numpy()]
+    )
+    return torch.from_numpy(blurred).to(planes.device)
 
 
 def _luma_of(planes: Tensor) -> Tensor:
