@@ -23,17 +23,31 @@ def head_mask(size: int) -> Tensor:
     return ((1.25 - radius.sqrt()) / 0.35).clamp(0.0, 1.0)[None]
 
 
-def reframe(planes: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+def reframe(planes: Tensor, size: int, rng: np.random.Generator, amount: float = 1.0) -> Tensor:
     """Jitter shift, scale and roll, mirror half of them: (N, C, S, S) to (N, C, size, size)."""
     n = planes.shape[0]
-    roll = torch.from_numpy(rng.normal(0.0, math.radians(5.0), n)).float()
-    scale = torch.from_numpy(np.exp(rng.normal(0.0, 0.05, n))).float()
+    roll = torch.from_numpy(rng.normal(0.0, amount * math.radians(5.0), n)).float()
+    scale = torch.from_numpy(np.exp(rng.normal(0.0, amount * 0.05, n))).float()
     mirror = torch.from_numpy(np.where(rng.random(n) < 0.5, -1.0, 1.0)).float()
-    shift = torch.from_numpy(rng.normal(0.0, 0.03, (n, 2))).float()
+    shift = torch.from_numpy(rng.normal(0.0, amount * 0.03, (n, 2))).float()
     cos, sin = roll.cos() * scale, roll.sin() * scale
     rows = [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), [n, planes.shape[1], size, size], align_corners=False)
     return F.grid_sample(planes, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def patch(size: int, rng: np.random.Generator) -> Tensor:
+    """Something in front of a head, an ellipse or a bar: (1, size, size), 0..1."""
+    plane, unit = np.zeros((size, size), np.float32), size / 256.0
+    centre, half = rng.uniform(20.0, 236.0, 2) * unit, rng.uniform(8.0, 60.0, 2) * unit
+    turn = math.degrees(rng.uniform(0.0, math.pi))
+    if rng.random() < 0.5:
+        cv2.ellipse(plane, centre.astype(int).tolist(), half.astype(int).tolist(), turn, 0, 360, 1.0, -1, cv2.LINE_AA)
+    else:
+        box = cv2.boxPoints((centre.tolist(), (2 * half).tolist(), turn))
+        cv2.fillPoly(plane, [box.astype(np.int32)], 1.0, cv2.LINE_AA)
+    soft = cv2.GaussianBlur(plane, (0, 0), float(rng.uniform(0.5, 3.0) * unit))
+    return torch.from_numpy(np.minimum(soft, 1.0))[None]
 
 
 def relight(pairs: Tensor, rng: np.random.Generator) -> Tensor:
@@ -88,7 +102,7 @@ def film(pair: Tensor, mask: Tensor, size: int, rng: np.random.Generator) -> tup
 
     Args:
         pair: (N, 2, 3, S, S), sRGB-encoded 0..1, source and target picture of one person.
-        mask: (1, S, S), where a change may be learnt.
+        mask: (1, S, S) or (N, 1, S, S), where a change may be learnt.
         size: side of the network's input.
         rng: of the draw.
 

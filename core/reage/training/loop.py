@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reage.nets.unet import UNet
+from reage.training.critic import Critic
 
 RATE, LEAST_RATE = 2e-3, 1e-5
 WARM_UP = 200
@@ -33,6 +34,9 @@ def fit(
     judge: Callable[[Net], dict[str, float]],
     out: Path,
     minutes: float,
+    *,
+    rate: float = RATE,
+    critic: Critic | None = None,
 ) -> None:
     """Run until the budget (summed over restarts) is spent; writes `state.pt`, `net.pt` and `log.jsonl`.
 
@@ -44,12 +48,14 @@ def fit(
         judge: figures on held-out samples, for the log.
         out: folder of the run.
         minutes: of the clock, with the validation.
+        rate: at which it learns most.
+        critic: that the loss asks, kept in the checkpoint.
     """
     out.mkdir(parents=True, exist_ok=True)
     # torch's stubs know no memory_format alone.
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-4)
     step, spent = 0, 0.0
     if (out / "state.pt").exists():
         state = torch.load(out / "state.pt", weights_only=True)
@@ -57,12 +63,14 @@ def fit(
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["spent"]
+        if critic is not None:
+            critic.go_on(state["critic"])
     rng = np.random.default_rng(1000 + step)
     last, saved, total = time.monotonic(), spent, 0.0
     while spent < minutes * 60:
-        rate = RATE * min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * spent / (minutes * 60)))
+        now_rate = rate * min(1.0, (step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * spent / (minutes * 60)))
         for group in optimiser.param_groups:
-            group["lr"] = max(rate, LEAST_RATE)
+            group["lr"] = max(now_rate, LEAST_RATE)
         error = loss(net, rng)
         optimiser.zero_grad(set_to_none=True)
         error.backward()  # type: ignore[no-untyped-call]  # untyped in torch
@@ -82,6 +90,8 @@ def fit(
         if spent - saved > SAVED_EVERY or spent >= minutes * 60:
             saved = spent
             state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+            if critic is not None:
+                state["critic"] = critic.state()
             _save({**state, "step": step, "spent": spent}, out / "state.pt")
             _save({"widths": list(net.widths), "state_dict": average.state_dict()}, out / "net.pt")
 

@@ -8,17 +8,15 @@ python -m reage.training.export_unet RUN/net.pt core/reage/data/parts.safetensor
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from reage.nets.parts_unet import PartsUNet
-from reage.training.degrade import compress, grain, reframe, relight, soften
+from reage.training.degrade import compress, grain, patch, reframe, relight, soften
 from reage.training.label_portraits import read_set
 from reage.training.loop import fit
 
@@ -50,7 +48,7 @@ class Heads:
                 head = parts[i].sum(0, keepdim=True)
                 pictures[i] = head * pictures[i] + (1.0 - head) * other
             if rng.random() < COVERED:
-                seen = 1.0 - _patch(rng)
+                seen = 1.0 - patch(SIZE, rng)
                 pictures[i] = seen * pictures[i] + (1.0 - seen) * other
                 parts[i] = seen * parts[i]
         framed = reframe(torch.cat([pictures, parts], 1), SIZE, rng)
@@ -71,18 +69,6 @@ def _enlarged(picture: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.5:
         part = part.flip(-1)
     return F.interpolate(part, size=(SIZE, SIZE), mode="bilinear", align_corners=False)[0]
-
-
-def _patch(rng: np.random.Generator) -> Tensor:
-    """Something in front of the head, an ellipse or a bar: (1, S, S), 0..1."""
-    plane = np.zeros((SIZE, SIZE), np.float32)
-    centre, half, turn = rng.uniform(20, SIZE - 20, 2), rng.uniform(8, 60, 2), math.degrees(rng.uniform(0, math.pi))
-    if rng.random() < 0.5:
-        cv2.ellipse(plane, centre.astype(int).tolist(), half.astype(int).tolist(), turn, 0, 360, 1.0, -1, cv2.LINE_AA)
-    else:
-        box = cv2.boxPoints((centre.tolist(), (2 * half).tolist(), turn))
-        cv2.fillPoly(plane, [box.astype(np.int32)], 1.0, cv2.LINE_AA)
-    return torch.from_numpy(cv2.GaussianBlur(plane, (0, 0), float(rng.uniform(0.5, 3.0))))[None]
 
 
 def _filmed(picture: Tensor, rng: np.random.Generator) -> Tensor:
