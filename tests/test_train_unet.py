@@ -107,7 +107,7 @@ def test_training_goes_on_from_its_checkpoint(
     torch.manual_seed(0)
     start = tmp_path / "start.safetensors"
     save_file({k: v.half() for k, v in AgeUNet(WIDTHS).state_dict().items() if v.is_floating_point()}, start)
-    for minutes in (0.01, 0.05):
+    for minutes in (0.02, 0.12):
         train_unet.train(folder, tmp_path / "run", minutes, 2, WIDTHS, start=start, adversarial=adversarial)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1)) and len(lines) > 2

@@ -55,7 +55,7 @@ BRIGHTER = 0.5
 """Stops by which a dark strand may be lightened beyond the hair as a whole."""
 FINEST, COLOUR_FINEST = 0.003, 0.01
 """Sigma in sides of the crop below which light, and colour, is left as it is: grain would grow with hair's light."""
-BROWS = 0.25
+BROWS = 0.35
 """Share of the hair's change that brows get."""
 BROW_WIDTH, BROW_AROUND = 0.06, 0.12
 """Half the height of a brow, and sigma of what it is held against, in outer-eye distances."""

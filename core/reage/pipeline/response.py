@@ -22,9 +22,13 @@ ASKED = (15.0, 25.0, 40.0, 55.0, 70.0, 85.0, 105.0)
 """Ages a model is asked for when its response is measured; beyond what people want, so that weak answers can be
 made up for."""
 
-RECOGNISED = 0.5
-"""Identity distance at which the response ends: a face that hardly reads older is not pushed until it is another one.
-The network's own benchmark calls 0.6 another person."""
+COST = ((0.0, 0.48), (16.0, 0.48), (21.0, 0.5), (30.0, 0.63))
+"""Years by which a reading moves, and the identity distance that may cost: what it costs the portrait generator's own
+edits, with some room for small changes. A face that hardly reads older is not pushed until it is another one; the
+network's own benchmark calls 0.6 another person."""
+
+STEPS = 20
+"""From a knot to the next, when the end of a response is looked for."""
 
 Knot = tuple[float, float, float]
 """Age asked for, apparent age, identity distance from the actor."""
@@ -76,7 +80,7 @@ def settle_look(
 
 
 def recognised(knots: Sequence[Knot], source_age: float) -> list[Knot]:
-    """The knots on both sides of the source age up to where identity is RECOGNISED away, and one just there.
+    """The knots on both sides of the source age up to where they cost more identity than COST, and one just there.
 
     Args:
         knots: rising by the age asked for, the source age among them.
@@ -88,13 +92,20 @@ def recognised(knots: Sequence[Knot], source_age: float) -> list[Knot]:
 
 
 def _within(outwards: Sequence[Knot]) -> list[Knot]:
-    kept = [outwards[0]]
-    for one in outwards[1:]:
-        if one[2] > RECOGNISED:
-            share = (RECOGNISED - kept[-1][2]) / (one[2] - kept[-1][2])
-            asked, read, away = (a + share * (b - a) for a, b in zip(kept[-1], one, strict=True))
-            return [*kept, (asked, read, away)]
-        kept.append(one)
+    """Knots up to the furthest that is worth its cost, and what is still worth it of the way to the next."""
+
+    def worth(one: Knot) -> bool:
+        years, costs = zip(*COST, strict=True)
+        return one[2] <= float(np.interp(abs(one[1] - outwards[0][1]), years, costs))
+
+    last = max(i for i, one in enumerate(outwards) if i == 0 or worth(one))
+    kept = list(outwards[: last + 1])
+    if last + 1 < len(outwards):
+        way = np.linspace(outwards[last], outwards[last + 1], STEPS + 1)
+        still = int(np.argmin([worth((float(a), float(r), float(d))) for a, r, d in way]))
+        if still > 1:
+            asked, read, away = map(float, way[still - 1])
+            kept.append((asked, read, away))
     return kept
 
 
