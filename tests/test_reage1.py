@@ -71,6 +71,25 @@ def test_ages_beyond_those_that_read_oldest_and_youngest_are_never_asked_for() -
     assert answering(look, 30.0, 15.0) == pytest.approx(25.0)
 
 
+def test_little_more_reading_is_not_worth_a_face_that_is_asked_for_much_more() -> None:
+    look = {"exemplar": "likeness", "apparent": 30.0, "response": [[20, 25], [30, 30], [70, 60], [85, 61], [105, 62]]}
+    assert answering(look, 30.0, 80.0) == pytest.approx(70.0)
+    # Where the model answers weakly, what it answers is asked for.
+    weak = {"exemplar": "likeness", "apparent": 30.0, "response": [[20, 25], [30, 30], [70, 31], [85, 32], [105, 29]]}
+    assert answering(weak, 30.0, 80.0) == pytest.approx(85.0)
+
+
+@pytest.mark.parametrize("readings", [(30.0, 29.0, 28.0), (30.0, 30.0, 30.0), (30.0, 28.0, 29.0)])
+def test_a_face_that_never_reads_older_is_asked_for_no_younger_one(readings: tuple[float, float, float]) -> None:
+    asked = (30.0, 50.0, 70.0)
+    look = {
+        "exemplar": "likeness",
+        "apparent": 30.0,
+        "response": [list(pair) for pair in zip(asked, readings, strict=True)],
+    }
+    assert answering(look, 30.0, 60.0) >= 30.0
+
+
 def test_a_target_is_looked_up_in_the_measured_response() -> None:
     look = {"apparent": 30.0, "response": [[15, 25], [30, 30], [50, 40], [70, 60], [100, 70]]}
     assert answering(look, 30.0, 50.0) == pytest.approx(58.0)  # what an asked 60 is short of

@@ -32,7 +32,7 @@ LEAST = 0.004
 """Share of a crop that must be hair for its tone to be told."""
 SURE = 0.8
 """Share of hair from which a pixel's colour counts."""
-WHITEST = 0.3
+WHITEST = 0.15
 """Stops that hair may be lighter than the skin: portraits go further than a plate could hold."""
 FLATTER, FLATTER_OVER = 0.65, 3.0
 """Share of hair's contrast, in stops, that is gone where it has grown lighter by so many stops, or by more."""
@@ -55,13 +55,13 @@ BRIGHTER = 0.5
 """Stops by which a dark strand may be lightened beyond the hair as a whole."""
 FINEST, COLOUR_FINEST = 0.003, 0.01
 """Sigma in sides of the crop below which light, and colour, is left as it is: grain would grow with hair's light."""
-BROWS = 0.35
+BROWS = 0.25
 """Share of the hair's change that brows get."""
 BROW_WIDTH, BROW_AROUND = 0.06, 0.12
 """Half the height of a brow, and sigma of what it is held against, in outer-eye distances."""
 BROW_DARK = (0.1, 0.6)
 """Stops by which a hair of a brow is darker than what is around it, where it counts as one a little and wholly."""
-COLDEST = 0.98
+COLDEST = 1.0
 """Red over green, and green over blue, of white hair, at least."""
 DARKEST = 2e-3
 """Linear light that is added before stops are counted."""
@@ -71,7 +71,7 @@ FRAME = 0.03
 """Width, in sides of the crop, of the frame in which hair that goes beyond the crop is looked for."""
 CUT = 0.06
 """Share of a frame's side that is hair where it counts as going beyond."""
-FADE = 0.22
+FADE = 0.3
 """Sides of the crop over which a change fades towards an edge that hair goes beyond: grey roots, darker lengths."""
 
 

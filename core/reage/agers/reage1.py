@@ -54,6 +54,9 @@ REACH = {True: (40.0, 18.0), False: (40.0, 8.0)}
 weakly, with a likeness and with the bank. Little for older ones: folds far beyond those of the target age please the
 age network and no eye; least for the bank's, which are drawn larger and not older beyond their series."""
 
+ENOUGH = 0.92
+"""Share of the most that the reading rises beyond which no older age is asked for."""
+
 KEPT_COLOUR = 0.5
 """Share of the change's colour, against its luma, that is used: lips and cheeks that change hue look made up."""
 
@@ -272,8 +275,10 @@ def answering(look: PersonLook, source: float, target: float) -> float:
     if not response or abs(target - source) < 1e-6:
         return target
     asked, apparent = (np.asarray(column, np.float64) for column in zip(*response, strict=True))
-    # What is asked beyond the wish that read youngest or oldest changes the face and not its age.
-    inside = slice(int(apparent.argmin()), int(apparent.argmax()) + 1)
+    # What is asked beyond the wish that reads youngest or nearly oldest changes the face and not its age.
+    own = float(np.interp(source, asked, apparent))
+    nearly = apparent >= own + ENOUGH * (apparent.max() - own)
+    inside = slice(int(apparent.argmin()), int((nearly & (asked > source)).argmax()) + 1)
     if inside.start < inside.stop - 1:
         asked, apparent = asked[inside], apparent[inside]
     # A typed source age says how the age network misreads this actor: it will misread the result alike.
