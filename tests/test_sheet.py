@@ -17,7 +17,7 @@ from reage.images import read_metadata, read_picture
 from reage.job import Job
 from reage.pipeline import frame_in_memory, render
 from reage.pipeline.outputs import as_codes
-from reage.sheet import GAP, framed, laid_out, sheet
+from reage.sheet import GAP, framed, labelled, laid_out, sheet
 
 FRAMES = range(FIRST, FIRST + 5)
 MIDDLE = FIRST + 2
@@ -163,3 +163,12 @@ def test_a_sheet_harms_neither_plate_nor_foreign_file(shot: dict[str, str], tmp_
 def test_a_frame_that_is_not_there_is_named(shot: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(PlateError, match="no frame 7"):
         list(sheet(job_of(shot), tmp_path / "s.png", 7))
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_label_is_read_on_any_picture_and_leaves_the_rest_of_it_alone(level: int) -> None:
+    picture = np.full((200, 300, 3), level, np.uint8)
+    shown = labelled(picture, "70", 1.0)
+    assert (picture == level).all() and (shown[100:] == level).all() and (shown[:, 150:] == level).all()
+    corner = shown[:40, :60].astype(int)
+    assert corner.max() - corner.min() > 120

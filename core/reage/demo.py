@@ -18,6 +18,7 @@ from reage.movies import MovieWriter
 from reage.pipeline import run
 from reage.plate import open_plate
 from reage.sequence import Pattern
+from reage.sheet import labelled
 
 Event = dict[str, Any]
 Image = NDArray[np.uint8]
@@ -67,7 +68,7 @@ def _lay_out(patterns: Sequence[str], movie: Path, sheet: Path) -> None:
     writer: MovieWriter | None = None
     try:
         for frame in frames:
-            views = [_labelled(_seen(pattern, frame), name) for pattern, name in zip(patterns, names, strict=True)]
+            views = [_named(_seen(pattern, frame), name) for pattern, name in zip(patterns, names, strict=True)]
             row = np.hstack(views)
             if writer is None:
                 writer = MovieWriter(movie, FPS, row.shape[1], row.shape[0])
@@ -95,11 +96,5 @@ def _seen(pattern: str, frame: int) -> Image:
     return np.asarray(cv2.resize(middle, (width // 4 * 2, height // 2 * 2), interpolation=cv2.INTER_AREA))
 
 
-def _labelled(picture: Image, text: str) -> Image:
-    """A small word in the corner, readable on light and dark."""
-    out = picture.copy()
-    size = picture.shape[0] / 700.0
-    for colour, width in (((0, 0, 0), 5), ((255, 255, 255), 2)):
-        at = (round(18 * size), round(44 * size))
-        cv2.putText(out, text, at, cv2.FONT_HERSHEY_DUPLEX, size * 1.1, colour, width, cv2.LINE_AA)
-    return out
+def _named(picture: Image, text: str) -> Image:
+    return labelled(picture, text, picture.shape[0] / 600.0)

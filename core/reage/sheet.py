@@ -191,6 +191,23 @@ def _write(strip: Image, text: str, size: float) -> None:
     strip[:] = drawn
 
 
+def labelled(picture: Image, text: str, size: float) -> Image:
+    """A copy with a few words in its corner, on dark ground: readable on any picture.
+
+    Args:
+        picture: (H, W, 3) RGB.
+        text: the words.
+        size: OpenCV's font scale.
+    """
+    out = np.ascontiguousarray(picture).copy()
+    (wide, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, size, 1)
+    room = round(12 * size)
+    out[: high + below + 2 * room, : wide + 2 * room] //= 3
+    at = room, high + room
+    cv2.putText(out, text, at, cv2.FONT_HERSHEY_DUPLEX, size, (WHITE, WHITE, WHITE), 1, cv2.LINE_AA)
+    return out
+
+
 def picture_of(pixels: Image, format: str, texts: dict[str, str]) -> Picture:
     """Pixels as a picture that can be written, with `reage/` metadata."""
     height, width = pixels.shape[:2]

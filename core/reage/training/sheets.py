@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reage.atomic import write_text
+from reage.sheet import labelled
 from reage.training.portraits import write_rgb
 
 Picture8 = NDArray[np.uint8]
 Tile = tuple[Picture8, str]  # (S, S, 3) RGB and its label
+LABEL = 0.5
+"""Font scale."""
 
 
 def write_sheet(rows: Sequence[Sequence[Tile]], file: Path) -> None:
@@ -23,15 +26,9 @@ def write_sheet(rows: Sequence[Sequence[Tile]], file: Path) -> None:
     black = np.zeros_like(rows[0][0][0])
     drawn = []
     for row in rows:
-        tiles = [_labelled(tile.copy(), text) for tile, text in row]
+        tiles = [labelled(tile, text, LABEL) for tile, text in row]
         drawn.append(np.hstack(tiles + [black] * (columns - len(row))))
     cv2.imwrite(str(file), np.vstack(drawn)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-
-
-def _labelled(tile: Picture8, text: str) -> Picture8:
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(tile, text, (8, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
-    return tile
 
 
 def write_blind(pairs: Sequence[tuple[Picture8, Picture8]], folder: Path, seed: int) -> None:
