@@ -15,13 +15,21 @@ import reage
 from reage.agers import load_ager
 from reage.faces.landmarks import locate_aligned, predictor
 from reage.pipeline import response
-from reage.pipeline.response import COST, Knot, matte_on_crop, recognised, settle_look
+from reage.pipeline.response import Knot, matte_on_crop, recognised, settle_look
 
 FACE = Path(reage.__file__).parent / "data" / "demo" / "face.jpg"
 
 
+COST = ((0.0, 0.48), (16.0, 0.48), (21.0, 0.5), (30.0, 0.63))
+
+
 def worth(knot: Knot, own: float) -> bool:
     return knot[2] <= float(np.interp(abs(knot[1] - own), *zip(*COST, strict=True))) + 1e-9
+
+
+@pytest.fixture(autouse=True)
+def cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(response, "COST", COST)
 
 
 def test_a_response_that_is_worth_what_it_costs_stays_as_it_is() -> None:

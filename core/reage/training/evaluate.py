@@ -304,12 +304,14 @@ def evaluate_plates(
         case.render()
         kept, state = out / name / "figures.json", f"{case.state()} {sorted(case.wanted)} {list(ages)}"
         held = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-        if held.get("state") != state:
+        current = held.get("state") == state
+        if not current:
             held = {"state": state, "people": measure(case)}
-            for person in case.tracks.persons:
-                if case.samples(person):
-                    contact_sheet(case, person, out / f"{name}_{person.id}.jpg")
-            write_text(kept, json.dumps(held))
+        for person in case.tracks.persons:
+            drawn = out / f"{name}_{person.id}.jpg"
+            if case.samples(person) and not (current and drawn.exists()):
+                contact_sheet(case, person, drawn)
+        write_text(kept, json.dumps(held))
         results[name] = held["people"]
     return results
 
