@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -102,12 +104,13 @@ def test_training_goes_on_from_its_checkpoint(
 ) -> None:
     for name, value in (("TOLD_EVERY", 1), ("JUDGED_EVERY", 2), ("SAVED_EVERY", 0.0)):
         monkeypatch.setattr(loop, name, value)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=count(0.0, 0.5).__next__))  # a step a half second
     monkeypatch.setattr(train_unet, "SIZE", 64)
     monkeypatch.setattr(train_unet, "STORED", 80)
     torch.manual_seed(0)
     start = tmp_path / "start.safetensors"
     save_file({k: v.half() for k, v in AgeUNet(WIDTHS).state_dict().items() if v.is_floating_point()}, start)
-    for minutes in (0.02, 0.12):
+    for minutes in (0.03, 0.1):
         train_unet.train(folder, tmp_path / "run", minutes, 2, WIDTHS, start=start, adversarial=adversarial)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1)) and len(lines) > 2
