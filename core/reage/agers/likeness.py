@@ -59,10 +59,10 @@ DARKEST = 0.15
 """Light below this share of the cheeks' counts as this: ratios of shadows are noise."""
 BROAD = 0.12
 """Sigma of the shading between fold and form, in outer-eye distances."""
-BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.45, 0.3
+BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.25, 0.3
 CAST_KEPT = 0.6
 """Share of the cheeks' change in brightness that stays: neck and ears lie outside the matte."""
-DARKEN_LIMIT, BRIGHTEN_LIMIT = 1.0, 0.35
+DARKEN_LIMIT, BRIGHTEN_LIMIT = 0.85, 0.35
 """Log-ratios that a change approaches and never passes."""
 
 
