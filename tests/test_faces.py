@@ -233,6 +233,16 @@ def test_apparent_age_is_that_of_the_package(astronaut: NDArray[np.uint8]) -> No
     assert age.apparent_age(look, face.landmarks) == pytest.approx(answer, abs=3.0)
 
 
+def test_the_steady_age_moves_less_with_the_box_than_a_single_reading(astronaut: NDArray[np.uint8]) -> None:
+    look, face = face_in(astronaut)
+    moves = [np.array([x, y]) for x in (-6.0, 0.0, 6.0) for y in (-6.0, 0.0, 6.0)]
+    single, steady = (
+        [read(look, face.landmarks + move) for move in moves] for read in (age.apparent_age, age.steady_age)
+    )
+    assert np.std(steady) < 0.7 * np.std(single)
+    assert np.mean(steady) == pytest.approx(np.mean(single), abs=2.0)
+
+
 def test_apparent_age_grows_with_the_pictures_of_one_person(shared: Path) -> None:
     ages = []
     for number in (0, 5):

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from reage import exemplars
-from reage.agers import hair, likeness
+from reage.agers import hair, likeness, regions
 from reage.agers.likeness import DECADES, Artist, Likeness
 from reage.errors import RequestError
+from reage.exemplars import FRAME_HEIGHT, FRAME_WIDTH
 from reage.faces.age import apparent_age
 from reage.faces.identity import describe, distance
 from reage.faces.landmarks import locate_aligned, predictor
@@ -97,3 +98,31 @@ def test_hair_greys_with_the_decades_of_the_likeness(artist: Artist, style: np.n
     assert told.stops(0.0) == 0.0 < told.stops(20.0) <= told.stops(40.0)
     assert told.stops(60.0) > 1.5
     assert told.white[0] / told.white[2] < 0.8 * 0.05 / 0.02
+
+
+@pytest.mark.parametrize(
+    ("young", "old", "there"),
+    [
+        ((-2.0, 0.0), (-0.3, 0.0), 1.0),  # a dark beard turns white
+        ((-2.0, 0.0), (-2.0, 0.0), 0.0),  # a chin in shadow stays in it
+        ((0.0, 0.0), (0.4, 0.0), 0.0),  # a clean chin
+        ((-2.0, 0.0), (-1.0, 1.0), 0.0),  # more light on all of it
+    ],
+)
+def test_a_beard_is_a_dark_lower_face_that_the_years_lighten(
+    young: tuple[float, float], old: tuple[float, float], there: float
+) -> None:
+    size = round(likeness.SCALE * FRAME_HEIGHT), round(likeness.SCALE * FRAME_WIDTH)
+
+    def drawn(chin: float, cheeks: float) -> likeness._Drawn:
+        stops = np.where(regions.beard(size), chin, 0.0) + np.where(regions.cheeks(size), cheeks, 0.0) - 2.0
+        log = (stops[..., None] * np.log(2.0)).repeat(3, -1).astype(np.float32)
+        return likeness._Drawn(np.exp(log), log, None)
+
+    assert likeness._bearded(drawn(*young), drawn(*old)) == there
+
+
+def test_a_beard_is_told_of_whoever_is_drawn(artist: Artist, style: np.ndarray) -> None:
+    one = Likeness(artist, style)
+    assert 0.0 <= one.beard() <= 1.0
+    assert one.beard() == Likeness(artist, style).beard()

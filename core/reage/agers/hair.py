@@ -10,35 +10,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reage.agers.planes import LUMA, blurred, luma_of, sized, widely
 from reage.colour import decode_srgb, encode_srgb
 from reage.errors import RequestError
-from reage.exemplars import eye_distance
-from reage.thin_plate import Points
 
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec.709
 Colour = tuple[float, float, float]
 
 LEAST = 0.004
 """Share of a crop that must be hair for its tone to be told."""
 SURE = 0.8
 """Share of hair from which a pixel's colour counts."""
-WHITEST = 0.15
-"""Stops that hair may be lighter than the skin: portraits go further than a plate could hold."""
-FLATTER, FLATTER_OVER = 0.65, 3.0
+WHITEST, LIGHTEST = 0.15, 0.4
+"""Stops that hair as a whole, and a strand of it, may be lighter than the skin: portraits go further than a plate could
+hold."""
+MOST = 3.5
+"""Stops by which hair grows lighter at most: darker hair hardly shows its strands, and a dark wall is as dark."""
+FLATTER, FLATTER_OVER = 0.35, 3.0
 """Share of hair's contrast, in stops, that is gone where it has grown lighter by so many stops, or by more."""
-SHINE, BEND = 0.2, 3.0
-"""Stops above the hair around it that a strand which grew lighter never passes, and how sharply it bends towards that.
-What is lighter already, skin at the hairline or a wall, stays as it is."""
+SHINE, RIM, BEND = 0.5, -0.4, 3.0
+"""Stops above the hair around it, within hair and at its rim, where a strand that grew lighter begins to bend, and how
+sharply. A rim is half skin or wall: it is no lighter than hair. What is lighter already stays as it is."""
+INNER, WITHIN = 0.016, 0.75
+"""Sigma in sides of the crop of the share of hair that tells a rim, and the share from which hair is no rim."""
 EDGE, BESIDE, PRESENT = 4.0, 0.025, 0.1
 """How fast what is beside hair loses weight with the share of hair, sigma in sides of the crop of where it is looked
 for, and the share of it there above which it counts wholly."""
@@ -49,20 +51,20 @@ ROOM = 0.05
 """Sides of the crop around hair that are looked at with it."""
 ALIKE = (0.8, 0.4)
 """Stops of light, and of red over blue, by which a pixel differs from skin where it counts as skin to 1 / e."""
-STRANDS = 0.5
-"""Power of the gain that strands finer than the tone get, and grain: that of photons grows with the root of light."""
-BRIGHTER = 0.5
+STRANDS = 0.65
+"""Power of the gain that strands finer than the tone get, and grain: that of photons grows with the root of light, what
+is a strand with light itself."""
+BRIGHTER = 1.0
 """Stops by which a dark strand may be lightened beyond the hair as a whole."""
 FINEST, COLOUR_FINEST = 0.003, 0.01
 """Sigma in sides of the crop below which light, and colour, is left as it is: grain would grow with hair's light."""
-BROWS = 0.25
-"""Share of the hair's change that brows get."""
-BROW_WIDTH, BROW_AROUND = 0.06, 0.12
-"""Half the height of a brow, and sigma of what it is held against, in outer-eye distances."""
-BROW_DARK = (0.1, 0.6)
-"""Stops by which a hair of a brow is darker than what is around it, where it counts as one a little and wholly."""
-COLDEST = 1.0
+COLDEST = 1.04
 """Red over green, and green over blue, of white hair, at least."""
+USUAL_SKIN, CAST = 2.0, 0.4
+"""Linear red over blue of skin in white light, and the power of a warmer skin's that white hair has on either side of
+green: what is white in warm light is warm."""
+MILD = 1.9
+"""Stops by which a beard grows lighter at most: among what is counted as beard there is skin."""
 DARKEST = 2e-3
 """Linear light that is added before stops are counted."""
 YOUNGER = 0.5
@@ -98,6 +100,7 @@ class Greying:
     white: Colour  # the same of hair without pigment
     knots: tuple[tuple[float, float], ...]  # years, rising, and the stops by which hair is lighter then
     fades: tuple[float, ...]  # see `beyond`
+    beard: float = 0.0  # 0..1: how surely there is a beard that greys
 
     @classmethod
     def heard(cls, told: Mapping[str, Any]) -> Greying:
@@ -109,7 +112,7 @@ class Greying:
         try:
             colour, skin, young, white = (_colour(told[name]) for name in ("colour", "skin", "young", "white"))
             knots = tuple((float(years), float(stops)) for years, stops in told["knots"])
-            return cls(colour, skin, young, white, knots, tuple(map(float, told["fades"])))
+            return cls(colour, skin, young, white, knots, tuple(map(float, told["fades"])), float(told["beard"]))
         except (KeyError, TypeError, ValueError) as error:
             raise RequestError("tracks: the hair in a look is damaged; analyse the shot again") from error
 
@@ -117,6 +120,10 @@ class Greying:
         """By how many stops hair is lighter so many years on; darker before."""
         at, stops = zip(*self.knots, strict=True)
         return float(np.interp(years, at, stops))
+
+    def of_beard(self) -> Greying:
+        """The same for a beard."""
+        return replace(self, knots=tuple((years, min(stops, MILD)) for years, stops in self.knots))
 
 
 def measured(crop: Tensor, hair: Tensor) -> Colour | None:
@@ -127,27 +134,6 @@ def measured(crop: Tensor, hair: Tensor) -> Colour | None:
     return _colour(decode_srgb(crop.clamp(0.0, 1.0))[:, sure].median(1).values.clamp_min(1e-4).tolist())
 
 
-def brows(crop: Tensor, landmarks: Points) -> Tensor:
-    """Where a crop shows the hairs of the brows, by the darkness of fine things there: (S, S), 0..1."""
-    side, unit = crop.shape[-1], eye_distance(landmarks)
-    ends = np.stack([landmarks[17:27].min(0), landmarks[17:27].max(0)]) + 4.0 * BROW_WIDTH * unit * np.array(
-        [[-1], [1]]
-    )
-    (left, top), (right, bottom) = ends.round().astype(int).clip(0, side)
-    near = np.zeros((bottom - top, right - left), np.float32)
-    for brow in (landmarks[17:22], landmarks[22:27]):
-        line = np.rint((brow - (left, top) - 0.5) * 16).astype(np.int32)
-        cv2.polylines(near, [line], False, 1.0, max(1, round(2.0 * BROW_WIDTH * unit)), cv2.LINE_AA, 4)
-    near = cv2.GaussianBlur(near, (0, 0), max(0.5 * BROW_WIDTH * unit, 0.3))
-    luma = _luma_of(decode_srgb(crop[:, top:bottom, left:right])).clamp_min(0.0)
-    around = _widely(luma, BROW_AROUND * unit)
-    darker = torch.log2((around + DARKEST) / (_blurred(luma, FINEST * side) + DARKEST))[0]
-    dark = ((darker - BROW_DARK[0]) / (BROW_DARK[1] - BROW_DARK[0])).clamp(0.0, 1.0)
-    found = crop.new_zeros(side, side)
-    found[top:bottom, left:right] = torch.from_numpy(near).to(crop.device) * dark
-    return found
-
-
 def beyond(hair: Tensor) -> tuple[float, ...]:
     """Over which share of the side a change of hair fades at left, top, right and bottom of a crop: 0 or FADE."""
     width = max(1, round(FRAME * hair.shape[-1]))
@@ -155,22 +141,26 @@ def beyond(hair: Tensor) -> tuple[float, ...]:
     return tuple(FADE if float((edge > SURE).float().mean()) > CUT else 0.0 for edge in edges)
 
 
-def greying(aged: Mapping[float, Seen], actor: Seen, fades: tuple[float, ...] = (0.0,) * 4) -> Greying:
+def greying(
+    aged: Mapping[float, Seen], actor: Seen, fades: tuple[float, ...] = (0.0,) * 4, beard: float = 0.0
+) -> Greying:
     """What the years do to an actor's hair, by those of somebody alike.
 
     Args:
         aged: the likeness by years from its own age, 0 among them.
         actor: as they are.
         fades: see `beyond`.
+        beard: 0..1: how surely there is a beard that greys.
     """
     years = np.array(sorted(aged))
     stops = np.maximum.accumulate([aged[at].stops - aged[0.0].stops for at in years])
     stops -= stops[years == 0.0]
-    stops = np.where(years < 0.0, YOUNGER * stops, np.minimum(stops, max(WHITEST - actor.stops, 0.0)))
+    most = min(max(WHITEST - actor.stops, 0.0), MOST)
+    stops = np.where(years < 0.0, YOUNGER * stops, np.minimum(stops, most))
     knots = tuple((float(at), round(float(moved), 3)) for at, moved in zip(years, stops, strict=True))
-    young, white = _lit(aged[years[0]], actor.skin), _whitened(_lit(aged[years[-1]], actor.skin))
+    young, white = _lit(aged[years[0]], actor.skin), _whitened(_lit(aged[years[-1]], actor.skin), actor.skin)
     colour, skin = (_colour(round(v, 5) for v in one) for one in (actor.hair, actor.skin))
-    return Greying(colour, skin, young, white, knots, fades)
+    return Greying(colour, skin, young, white, knots, fades, beard)
 
 
 def _lit(seen: Seen, skin: Colour) -> Colour:
@@ -179,10 +169,13 @@ def _lit(seen: Seen, skin: Colour) -> Colour:
     return _colour(round(float(v), 4) for v in lit / _luma(lit))
 
 
-def _whitened(colour: Colour) -> Colour:
-    """White hair by half the warmth of a portrait's, never blue: what a film calls white is warm or neutral."""
+def _whitened(colour: Colour, skin: Colour) -> Colour:
+    """White hair by half the warmth of a portrait's, or by that of the light, never blue.
+
+    Portraits know little of light that is warm throughout, as a grade makes it; the actor's skin tells it.
+    """
     red, _, blue = colour
-    warmth = max((red / blue) ** 0.25, COLDEST)
+    warmth = max((red / blue) ** 0.25, (skin[0] / skin[2] / USUAL_SKIN) ** CAST, COLDEST)
     level = _luma((warmth, 1.0, 1.0 / warmth))
     return _colour(round(v / level, 4) for v in (warmth, 1.0, 1.0 / warmth))
 
@@ -226,12 +219,13 @@ def _window(hair: Tensor) -> tuple[slice, slice] | None:
 def _toned(crop: Tensor, hair: Tensor, faded: Tensor, grown: Greying, stops: float, side: int) -> Tensor:
     """A window of a crop of a side, its hair lighter by so many stops where it is not faded."""
     light = decode_srgb(crop)
-    luma = _blurred(_luma_of(light), FINEST * side).clamp_min(0.0)
-    coarse = _widely(light, COLOUR_FINEST * side)
-    tint = coarse / _luma_of(coarse).clamp_min(DARKEST)
+    luma = blurred(luma_of(light), FINEST * side).clamp_min(0.0)
+    coarse = widely(light, COLOUR_FINEST * side)
+    tint = coarse / luma_of(coarse).clamp_min(DARKEST)
     around, mixed = _around(luma, hair, _luma(grown.colour), side)
     share = faded[None] * _no_skin(luma, tint, grown) * mixed
-    gain = _gain(luma, around, _luma(grown.colour), stops)
+    within = ((widely(hair[None], INNER * side) - WITHIN) / (1.0 - WITHIN)).clamp(0.0, 1.0)
+    gain = _gain(luma, around, grown, stops, RIM + (SHINE - RIM) * within)
     # What was there keeps its colour, what is added has that of white hair; where light is taken away, that of youth.
     added = light.new_tensor(grown.white if stops > 0.0 else grown.young).view(3, 1, 1)
     toned = luma * gain * torch.lerp(tint, added, 1.0 - torch.minimum(gain, 1.0 / gain))
@@ -264,12 +258,12 @@ def _around(luma: Tensor, hair: Tensor, usual: float, side: int) -> tuple[Tensor
     size = luma.shape[1], luma.shape[2]
     coarser = max(1.0, side / SMALL)
     planes = torch.stack([luma[0], hair, (1.0 - EDGE * hair).clamp_min(0.0)])
-    light, sure, bare = _sized(planes, (math.ceil(size[0] / coarser), math.ceil(size[1] / coarser)))
-    near = _blurred(torch.stack([(light + DARKEST).log2() * sure, sure]), AROUND * side / coarser)
+    light, sure, bare = sized(planes, (math.ceil(size[0] / coarser), math.ceil(size[1] / coarser)))
+    near = blurred(torch.stack([(light + DARKEST).log2() * sure, sure]), AROUND * side / coarser)
     around = (near[:1] + SPARSE * math.log2(usual + DARKEST)) / (near[1:2] + SPARSE)
-    by = _blurred(torch.stack([light * bare, bare]), BESIDE * side / coarser)
+    by = blurred(torch.stack([light * bare, bare]), BESIDE * side / coarser)
     beside, there = by[:1] / by[1:2].clamp_min(1e-4), (by[1:2] / PRESENT).clamp(max=1.0)
-    whole = _sized(torch.cat([around, beside, there]), size)
+    whole = sized(torch.cat([around, beside, there]), size)
     around, beside, there = whole[:1], whole[1:2], whole[2:]
     own = torch.exp2(around)
     apart = (beside / own - 1.0).clamp(0.0, 1.0)  # no mixture is told of what is as dark as hair
@@ -277,22 +271,18 @@ def _around(luma: Tensor, hair: Tensor, usual: float, side: int) -> tuple[Tensor
     return around, 1.0 - there * apart * (1.0 - share)
 
 
-def _gain(luma: Tensor, around: Tensor, usual: float, stops: float) -> Tensor:
-    """Factor of the light of hair, by how light it is, is nearby and usually is."""
+def _gain(luma: Tensor, around: Tensor, grown: Greying, stops: float, shine: Tensor) -> Tensor:
+    """Factor of the light of hair, by how light it is and is nearby, and from where strands bend."""
     if stops < 0.0:
         return torch.full_like(luma, 2.0**stops)
     light = torch.log2(luma + DARKEST)
+    usual, skin = (math.log2(_luma(colour) + DARKEST) for colour in (grown.colour, grown.skin))
     kept = 1.0 - FLATTER * min(stops / FLATTER_OVER, 1.0)
-    # No strand, and nothing at hair's edge that is half skin, grows much lighter than the hair around it.
-    strand = _bent(torch.zeros(())) - _bent(kept * (light - around))
-    level = math.log2(usual + DARKEST)
-    grown = level + stops + kept * (around - level) + strand
-    return torch.exp2((grown - light).clamp(0.0, stops + BRIGHTER))
-
-
-def _bent(stops: Tensor) -> Tensor:
-    """Falls as fast as stops rise, and no more beyond SHINE."""
-    return F.softplus(SHINE - stops, BEND)
+    # No strand grows much lighter than the hair around it, and nothing at hair's edge that is half skin.
+    strand = F.softplus(shine, BEND) - F.softplus(shine - kept * (light - around), BEND)
+    level = usual + stops + kept * (around - usual) + strand
+    level = level - F.softplus(level - skin - LIGHTEST, 2.0 * BEND)
+    return torch.exp2((level - light).clamp(0.0, stops + BRIGHTER))
 
 
 def _faded(side: int, fades: Sequence[float]) -> Tensor:
@@ -305,34 +295,6 @@ def _faded(side: int, fades: Sequence[float]) -> Tensor:
     across, down = left * right, top * bottom
     both = down[:, None] * across[None]
     return both * both * (3.0 - 2.0 * both)
-
-
-def _sized(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    """(C, H, W) at another height and width."""
-    return F.interpolate(planes[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
-
-
-def _widely(planes: Tensor, sigma: float) -> Tensor:
-    """(C, H, W), blurred at a size at which the kernel is small."""
-    height, width = planes.shape[-2:]
-    coarser = max(1.0, sigma / 2.5)
-    small = _sized(planes, (max(1, round(height / coarser)), max(1, round(width / coarser))))
-    return _sized(_blurred(small, sigma / coarser), (height, width))
-
-
-def _blurred(planes: Tensor, sigma: float) -> Tensor:
-    """(C, H, W), blurred; a kernel below a third of a pixel is none."""
-    if sigma < 0.3:
-        return planes
-    blurred = np.stack(
-        [cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for plane in planes.cpu().numpy()]
-    )
-    return torch.from_numpy(blurred).to(planes.device)
-
-
-def _luma_of(planes: Tensor) -> Tensor:
-    """(3, H, W) to (1, H, W)."""
-    return (planes * planes.new_tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
 
 
 def _luma(colour: Sequence[float] | NDArray[Any]) -> float:

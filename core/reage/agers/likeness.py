@@ -10,6 +10,7 @@ the map.
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reage import exemplars
-from reage.agers import hair
+from reage.agers import hair, regions
 from reage.agers.parts import PartsFinder
 from reage.agers.released import DATA, released
 from reage.errors import ModelError, RequestError
-from reage.exemplars import CANONICAL, FRAME_HEIGHT, FRAME_WIDTH, LUMA, Image
+from reage.exemplars import CANONICAL, LUMA, Image
 from reage.faces.identity import describe
 from reage.faces.landmarks import locate_aligned, predictor
 from reage.faces.look import Look
@@ -59,11 +60,20 @@ DARKEST = 0.15
 """Light below this share of the cheeks' counts as this: ratios of shadows are noise."""
 BROAD = 0.12
 """Sigma of the shading between fold and form, in outer-eye distances."""
-BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.25, 0.3
+BROAD_GAIN, FINE_GAIN, COLOUR_GAIN = 1.0, 1.3, 0.3
+CALM, CALM_LIMIT = 0.3, 0.25
+"""Shares of the fine gain and of the darkest change that are taken off between ear and mouth: folds of a portrait that
+lie where the actor's face has none read as scars."""
 CAST_KEPT = 0.6
 """Share of the cheeks' change in brightness that stays: neck and ears lie outside the matte."""
 DARKEN_LIMIT, BRIGHTEN_LIMIT = 0.85, 0.35
 """Log-ratios that a change approaches and never passes."""
+BEARD_AT, BEARD_BLUR = 4.0, 4.0
+"""Decades at which a beard is looked for, and the blur in pixels of the planes under it."""
+BEARD_STOPS = (0.6, 0.4)
+"""Stops by which a beard is darker than the cheeks, and by which it grows lighter."""
+BEARD_SHARES = (0.1, 0.3)
+"""Shares of the lower face that are such where there is no beard yet, and where there surely is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +184,7 @@ class Likeness:
     _planes: dict[float, Tensor] = field(default_factory=dict)
     _seen: dict[float, hair.Seen | None] = field(default_factory=dict)
     _young: _Drawn | None = None
+    _beard: float = 0.0
 
     def ratio(self, years: float) -> Tensor:
         """What so many years do to this face; fewer than none make it younger.
@@ -194,6 +205,11 @@ class Likeness:
         told = {0.0: self._own().hair, **self._seen}
         return {YEARS * decades: seen for decades, seen in told.items() if seen is not None}
 
+    def beard(self) -> float:
+        """How surely the portrait has a beard that greys, 0..1."""
+        self._plane(BEARD_AT)
+        return self._beard
+
     def _plane(self, decades: float) -> Tensor:
         if decades not in self._planes:
             young = self._own()
@@ -202,6 +218,8 @@ class Likeness:
             else:
                 moved = _on_canonical(self.artist.portrait(self.style, decades), self.artist.parts)
                 self._seen[decades] = moved.hair
+                if decades == BEARD_AT:
+                    self._beard = _bearded(young, moved)
                 ratio = _ratio(young, moved, younger=decades < 0.0)
                 self._planes[decades] = torch.from_numpy(ratio).permute(2, 0, 1).contiguous()
         return self._planes[decades]
@@ -232,22 +250,24 @@ def _on_canonical(picture: NDArray[np.uint8], parts: PartsFinder) -> _Drawn:
     on_half = locate_aligned(half, predictor())
     points = 2.0 * on_half
     light = exemplars.onto_canonical(picture, points, SCALE)
-    floor = DARKEST * float(np.median(light[_cheeks()].mean(-1)))
+    cheeks = regions.cheeks(light.shape[:2])
+    floor = DARKEST * float(np.median(light[cheeks].mean(-1)))
     seen = torch.from_numpy(half).permute(2, 0, 1).float() / 255.0
     found = hair.measured(seen, parts(seen, on_half).hair)
-    skin = light[_cheeks()].mean(0)
+    skin = light[cheeks].mean(0)
     colours = None if found is None else hair.Seen(found, (float(skin[0]), float(skin[1]), float(skin[2])))
     return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))), colours)
 
 
-def _cheeks() -> NDArray[np.bool_]:
-    return cheeks_at((round(SCALE * FRAME_HEIGHT), round(SCALE * FRAME_WIDTH)))
-
-
-@lru_cache(4)
-def cheeks_at(size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The cheeks of the canonical face at a height and width."""
-    return np.asarray(cv2.resize(exemplars.cheek_mask(), size[::-1]) > 0.5)
+def _bearded(young: _Drawn, moved: _Drawn) -> float:
+    """How surely a portrait has a beard that greys, 0..1: a dark lower face that the years lighten."""
+    size = young.log.shape[:2]
+    before, after = (_blurred(one.log @ LUMA, BEARD_BLUR) / math.log(2.0) for one in (young, moved))
+    before, after = (stops - np.median(stops[regions.cheeks(size)]) for stops in (before, after))
+    darker, lighter = BEARD_STOPS
+    share = float(((before < -darker) & (after - before > lighter))[regions.beard(size)].mean())
+    none, sure = BEARD_SHARES
+    return round(min(max((share - none) / (sure - none), 0.0), 1.0), 2)
 
 
 def _ratio(young: _Drawn, moved: _Drawn, younger: bool) -> Image:
@@ -261,10 +281,12 @@ def _ratio(young: _Drawn, moved: _Drawn, younger: bool) -> Image:
     ratio = after - before
     luma = ratio @ LUMA
     broad = _blurred_widely(luma, BROAD * SCALE * exemplars.eye_distance(CANONICAL))
-    cast = float(np.median(luma[_cheeks()]))
-    toned = BROAD_GAIN * (broad - cast) + CAST_KEPT * cast + FINE_GAIN * (luma - broad)
+    cast = float(np.median(luma[regions.cheeks(luma.shape)]))
+    calm = regions.calm(luma.shape)
+    toned = BROAD_GAIN * (broad - cast) + CAST_KEPT * cast + FINE_GAIN * (1.0 - CALM * calm) * (luma - broad)
     ratio = toned[..., None] + COLOUR_GAIN * (ratio - luma[..., None])
-    limit = np.where(ratio < 0.0, np.float32(DARKEN_LIMIT), np.float32(BRIGHTEN_LIMIT))
+    darkest = DARKEN_LIMIT * (1.0 - CALM_LIMIT * calm)[..., None]
+    limit = np.where(ratio < 0.0, darkest, np.float32(BRIGHTEN_LIMIT))
     skin = np.minimum(_skin(young), _skin(moved))
     return np.asarray(limit * np.tanh(ratio / limit) * skin[..., None], np.float32)
 
@@ -274,7 +296,7 @@ def _skin(drawn: _Drawn) -> Image:
     small = cv2.resize(drawn.log, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), 1.5)
     tone, tint = small @ LUMA, small[..., 0] - small[..., 2]
-    cheeks = cv2.resize(_cheeks().astype(np.uint8), tone.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    cheeks = regions.cheeks(tone.shape)
     good = (np.abs(tone - np.median(tone[cheeks])) < 0.9) & (np.abs(tint - np.median(tint[cheeks])) < 0.8)
     points = CANONICAL * (SCALE / 4.0)
     inner = cv2.convexHull(points[17:].astype(np.float32)).round().astype(np.int32)

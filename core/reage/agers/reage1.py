@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reage import exemplars
-from reage.agers import hair, likeness
+from reage.agers import facial_hair, hair, likeness, regions
 from reage.agers.base import Age, ModelFacts, each_age
 from reage.agers.base import Look as PersonLook
 from reage.agers.parts import Parts
@@ -40,7 +40,7 @@ from reage.models import sha256_of
 from reage.nets.age_unet import AgeUNet
 
 WEIGHTS = DATA / "reage-1.safetensors"
-RECIPE = "5"
+RECIPE = "6"
 """To be raised with any change of what this module, `likeness` or `exemplars` computes: older frames are redone."""
 
 NETWORK_SIDE = 256
@@ -79,6 +79,9 @@ SOFTEST = 0.65
 
 SOFTENED_OVER = 30.0
 """Years younger at which that share is reached."""
+
+BROWS, BEARD = 0.25, 0.85
+"""Share of the hair's change that brows, and the darkest of a beard, get."""
 
 LICENCE = (
     "Apache-2.0 for our files; generator weights behind them were distilled from a StyleGAN2 trained on FFHQ, "
@@ -150,9 +153,10 @@ class Reage1:
         style = likeness.told(self._artist.style(crop, points))
         look = {"exemplar": LIKENESS, "style": style, "yaw": round(yaw(points), 3), **look}
         shown = self._artist.parts(crop, points).hair
-        colour, aged = hair.measured(crop, shown), likeness.exemplar_of(self._artist, style).seen()
+        alike = likeness.exemplar_of(self._artist, style)
+        colour, aged = hair.measured(crop, shown), alike.seen()
         if colour is not None and 0.0 in aged:
-            look["hair"] = asdict(hair.greying(aged, hair.Seen(colour, skin), hair.beyond(shown)))
+            look["hair"] = asdict(hair.greying(aged, hair.Seen(colour, skin), hair.beyond(shown), alike.beard()))
         return look
 
     @torch.inference_mode()
@@ -194,10 +198,19 @@ class Reage1:
         share = SOFTEST * min((source - asked) / SOFTENED_OVER, 1.0)
         if share > 0.0:
             aged = aged + share * bare * creases(aged, landmarks)
-        if "hair" not in look:
+        return aged if "hair" not in look else self._greyed(aged, crop, landmarks, parts, look, asked - source)
+
+    def _greyed(
+        self, aged: Tensor, crop: Tensor, landmarks: NDArray[np.float64], parts: Parts, look: PersonLook, years: float
+    ) -> Tensor:
+        """A crop with hair, brows and beard of so many years later, as they are found on the crop as it was."""
+        grown = hair.Greying.heard(look["hair"])
+        brows = BROWS * facial_hair.brows(crop, landmarks).to(parts.hair.device)
+        aged = hair.apply(aged, torch.maximum(parts.hair, brows), grown, years)
+        if grown.beard == 0.0:
             return aged
-        shown = torch.maximum(parts.hair, hair.BROWS * hair.brows(crop, landmarks).to(parts.hair.device))
-        return hair.apply(aged, shown, hair.Greying.heard(look["hair"]), asked - source)
+        beard = BEARD * grown.beard * facial_hair.beard(crop, landmarks).to(parts.hair.device)
+        return hair.apply(aged, beard * (1.0 - parts.hair), grown.of_beard(), years)
 
     def _light(
         self,
@@ -235,7 +248,7 @@ class Reage1:
                 ratio = self._bank[name].ratio(source, asked, skin)
                 luma = (ratio * torch.from_numpy(exemplars.LUMA).view(3, 1, 1)).sum(0, keepdim=True)
                 ratio = luma + KEPT_COLOUR * (ratio - luma)
-            cheeks_of = torch.from_numpy(likeness.cheeks_at(ratio.shape[1:]))
+            cheeks_of = torch.from_numpy(regions.cheeks((ratio.shape[1], ratio.shape[2])))
             self._last = key, ratio.to(self._device), ratio[:, cheeks_of].median(1).values
         return self._last[1:]
 

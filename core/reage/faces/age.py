@@ -17,6 +17,8 @@ from reage.models import APPARENT_AGE, LANDMARKS_5, verified
 _FACE = 200  # pixels of the box in the patch: the network's own chip is 64 pixels, so this loses nothing
 _MARGIN = 2.0
 _PADDING = 0.2  # of the chip, as the network was trained
+_MOVE = 0.04  # of the box's side
+_MOVES = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)], np.float64)
 
 
 def apparent_age(look: Look, landmarks: Shape) -> float:
@@ -34,6 +36,20 @@ def apparent_age(look: Look, landmarks: Shape) -> float:
     chip = (_chip(patch, size).astype(np.float32) - means) / np.float32(256.0)
     (probabilities,) = session.run(None, {session.get_inputs()[0].name: chip.transpose(2, 0, 1)[None]})
     return float(np.asarray(probabilities[0], np.float64) @ weights)
+
+
+def steady_age(look: Look, landmarks: Shape) -> float:
+    """The mean of `apparent_age` under five boxes that lie a little apart: it wanders by years from one to the next.
+
+    Args:
+        look: the frame.
+        landmarks: (68, 2) flat space.
+
+    Raises:
+        ModelError: a model file is missing or damaged.
+    """
+    moves = _MOVE * upright_box(landmarks).side * _MOVES
+    return float(np.mean([apparent_age(look, landmarks + move) for move in moves]))
 
 
 def _chip(patch: Bytes, size: int) -> Bytes:

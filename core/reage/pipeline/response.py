@@ -13,7 +13,7 @@ from torch import Tensor
 from reage import matte
 from reage.ageing import age
 from reage.agers.base import Ager
-from reage.faces.age import apparent_age
+from reage.faces.age import steady_age
 from reage.faces.identity import describe, distance
 from reage.faces.look import Look as FaceLook
 from reage.job import MatteShape
@@ -61,18 +61,18 @@ def settle_look(
         return look
     pictures = [_codes(crop) for crop in crops]
     shapes = [landmarks.double().cpu().numpy() for landmarks in points]
-    actor = [describe(picture, shape) for picture, shape in zip(pictures, shapes, strict=True)]
-    own = _median(apparent_age(picture, shape) for picture, shape in zip(pictures, shapes, strict=True))
+    actor = describe(pictures[0], shapes[0])
+    own = _median(steady_age(picture, shape) for picture, shape in zip(pictures, shapes, strict=True))
 
     def knot(asked: float) -> Knot:
-        ages, distances = [], []
-        for i, (crop, shape) in enumerate(zip(crops, shapes, strict=True)):
+        aged = []
+        for i, crop in enumerate(crops):
             with torch.inference_mode():
                 change = age(ager, crop[None], source_age, torch.tensor([asked]), points[i][None], look, "change")[0]
-            aged = _codes(crop + mattes[i] * change)
-            ages.append(apparent_age(aged, shape))
-            distances.append(distance(actor[i], describe(aged, shape)))
-        return asked, _median(ages), _median(distances)
+            aged.append(_codes(crop + mattes[i] * change))
+        read = _median(steady_age(picture, shape) for picture, shape in zip(aged, shapes, strict=True))
+        # Who it is takes ten times as long to tell as how old, and hardly moves from frame to frame.
+        return asked, read, round(distance(actor, describe(aged[0], shapes[0])), 4)
 
     knots = [knot(asked) for asked in ASKED if abs(asked - source_age) > 4.0]
     kept = recognised(sorted([*knots, (source_age, own, 0.0)]), source_age)

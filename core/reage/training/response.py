@@ -67,7 +67,10 @@ LEAST_RISE = 5.0
 """Years below which a change is too little for its sharpness to be told."""
 RECIPE = 2
 """To be raised with any change of what is measured, so that kept figures are measured again."""
-WHAT_AGES = ("agers", "nets", "exemplars.py", "ageing.py", "matte.py", "pipeline/response.py", "thin_plate.py")
+WHAT_AGES = (
+    *("agers", "nets", "exemplars.py", "ageing.py", "matte.py"),
+    *("pipeline/response.py", "thin_plate.py", "faces/age.py"),
+)
 """Files and folders of the engine that a result depends on beside a model's weights."""
 
 
