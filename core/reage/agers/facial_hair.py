@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reage.agers.planes import blurred, luma_of, sized, widely
+from reage.agers.planes import DARKEST, FINEST, blurred, luma_of, sized, widely
 from reage.colour import decode_srgb
 from reage.exemplars import eye_distance
 from reage.thin_plate import Points
@@ -25,10 +25,6 @@ CHEEK = 0.03
 """Half the side of a patch on a cheek, in sides of the crop."""
 BEARD_SIDE = 256
 """Side at which the place of a beard is drawn."""
-FINEST = 0.003
-"""Sigma in sides of the crop of what is no hair but grain."""
-DARKEST = 2e-3
-"""Linear light that is added before stops are counted."""
 
 
 def brows(crop: Tensor, landmarks: Points) -> Tensor:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reage.agers.planes import LUMA, blurred, luma_of, sized, widely
+from reage.agers.planes import DARKEST, FINEST, LUMA, blurred, luma_of, sized, widely
 from reage.colour import decode_srgb, encode_srgb
 from reage.errors import RequestError
 
@@ -56,8 +56,8 @@ STRANDS = 0.65
 is a strand with light itself."""
 BRIGHTER = 1.0
 """Stops by which a dark strand may be lightened beyond the hair as a whole."""
-FINEST, COLOUR_FINEST = 0.003, 0.01
-"""Sigma in sides of the crop below which light, and colour, is left as it is: grain would grow with hair's light."""
+COLOUR_FINEST = 0.01
+"""Sigma in sides of the crop below which colour is left as it is, as light is below FINEST: grain would grow with it."""
 COLDEST = 1.04
 """Red over green, and green over blue, of white hair, at least."""
 USUAL_SKIN, CAST = 2.0, 0.4
@@ -65,8 +65,6 @@ USUAL_SKIN, CAST = 2.0, 0.4
 green: what is white in warm light is warm."""
 MILD = 1.9
 """Stops by which a beard grows lighter at most: among what is counted as beard there is skin."""
-DARKEST = 2e-3
-"""Linear light that is added before stops are counted."""
 YOUNGER = 0.5
 """Share of the darkening that younger targets get."""
 FRAME = 0.03

@@ -9,6 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec.709
+DARKEST = 2e-3
+"""Linear light that is added before stops are counted."""
+FINEST = 0.003
+"""Sigma in sides of a crop of what is too fine to be told from grain."""
 
 
 def luma_of(planes: Tensor) -> Tensor:
