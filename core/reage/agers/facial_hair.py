@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reage.agers.planes import DARKEST, FINEST, blurred, luma_of, sized, widely
+from reage.agers.regions import cheek_patches
 from reage.colour import decode_srgb
 from reage.exemplars import eye_distance
 from reage.thin_plate import Points
@@ -21,8 +22,6 @@ BEARD_DARK = (0.9, 2.2)
 """The same of a beard, against the cheeks; shade on a chin is a stop."""
 BEARD_FEATHER, LIPS_FEATHER = 0.05, 0.045
 """Softness of where a beard may be and of the lips in it, in outer-eye distances."""
-CHEEK = 0.03
-"""Half the side of a patch on a cheek, in sides of the crop."""
 BEARD_SIDE = 256
 """Side at which the place of a beard is drawn."""
 
@@ -86,18 +85,11 @@ def _place_of_beard(landmarks: Points) -> NDArray[np.float32]:
 def _cheeks_light(stops: Tensor, landmarks: Points) -> Tensor:
     """Stops of the light on skin, from one cheek to the other as they have it: (S, S)."""
     side = stops.shape[-1]
-    radius = max(2, round(CHEEK * side))
-    ends, levels = [], []
-    for jaw, eye, mouth in ((2, 41, 48), (14, 46, 54)):
-        end = (landmarks[jaw] + landmarks[eye] + landmarks[mouth]) / 3
-        left, top = (int(np.clip(v, radius, side - radius - 1)) - radius for v in end)
-        ends.append(end)
-        levels.append(stops[top : top + 2 * radius + 1, left : left + 2 * radius + 1].median())
-    way = ends[1] - ends[0]
-    across, down = way / max(float(way @ way), 1e-6)
+    ((x, y), one), ((x1, y1), other) = cheek_patches(landmarks, side)
+    across, down = x1 - x, y1 - y
     at = torch.arange(side, device=stops.device, dtype=stops.dtype) + 0.5
-    along = (at[None] - float(ends[0][0])) * float(across) + (at[:, None] - float(ends[0][1])) * float(down)
-    return torch.lerp(levels[0], levels[1], along.clamp(0.0, 1.0))
+    along = ((at[None] - x) * across + (at[:, None] - y) * down) / max(across**2 + down**2, 1e-6)
+    return torch.lerp(stops[one].median(), stops[other].median(), along.clamp(0.0, 1.0))
 
 
 def _between(stops: Tensor, ends: tuple[float, float]) -> Tensor:

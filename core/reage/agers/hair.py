@@ -57,7 +57,7 @@ is a strand with light itself."""
 BRIGHTER = 1.0
 """Stops by which a dark strand may be lightened beyond the hair as a whole."""
 COLOUR_FINEST = 0.01
-"""Sigma in sides of the crop below which colour is left as it is, as light is below FINEST: grain would grow with it."""
+"""Sigma in sides of the crop below which colour is left as it is, as light is below FINEST: grain would grow."""
 COLDEST = 1.04
 """Red over green, and green over blue, of white hair, at least."""
 USUAL_SKIN, CAST = 2.0, 0.4

@@ -305,14 +305,8 @@ def answering(look: PersonLook, source: float, target: float) -> float:
 
 def cheeks(crop: Tensor, landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
     """Mean linear colour of both cheeks."""
-    side = crop.shape[-1]
-    tones = []
-    for jaw, eye, mouth in ((2, 41, 48), (14, 46, 54)):
-        x, y = (landmarks[jaw] + landmarks[eye] + landmarks[mouth]) / 3
-        r = max(2, round(0.03 * side))
-        left, top = (int(np.clip(v, r, side - r - 1)) for v in (x, y))
-        patch = crop[:, top - r : top + r + 1, left - r : left + r + 1].flatten(1)
-        tones.append(decode_srgb(patch.clamp(0.0, 1.0)).mean(1))
+    patches = [crop[:, rows, columns] for _, (rows, columns) in regions.cheek_patches(landmarks, crop.shape[-1])]
+    tones = [decode_srgb(patch.flatten(1).clamp(0.0, 1.0)).mean(1) for patch in patches]
     red, green, blue = (float(v) for v in torch.stack(tones).mean(0))
     return red, green, blue
 

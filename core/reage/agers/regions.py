@@ -1,4 +1,4 @@
-"""Regions of the canonical face, at any height and width that have its proportions."""
+"""Regions of a face: of the canonical one at any height and width that have its proportions, and cheeks on a crop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reage.exemplars import CANONICAL, FRAME_HEIGHT, Image, cheek_mask, eye_distance
+from reage.thin_plate import Points
 
 MOUTH_ROOM = 0.03
 """What is left out around the mouth and within the jaw, in outer-eye distances."""
+CHEEK = 0.03
+"""Half the side of a patch on a cheek, in sides of the crop."""
 CALM_FEATHER = 0.04
 """Softness of the calm side of the face, in outer-eye distances."""
 
@@ -43,3 +46,19 @@ def calm(size: tuple[int, int]) -> Image:
         inner = [(1.0 - share) * CANONICAL[point] + share * outer[at] for point, at, share in ways]
         cv2.fillPoly(plane, [np.rint(scale * np.concatenate([outer, inner])).astype(np.int32)], 1.0)
     return np.asarray(cv2.GaussianBlur(plane, (0, 0), CALM_FEATHER * scale * eye_distance(CANONICAL)), np.float32)
+
+
+def cheek_patches(landmarks: Points, side: int) -> list[tuple[tuple[float, float], tuple[slice, slice]]]:
+    """The cheeks on a crop: of each its middle, and rows and columns of a patch that lies within the crop.
+
+    Args:
+        landmarks: (68, 2) in pixels of the crop.
+        side: of the crop.
+    """
+    patches = []
+    for jaw, eye, mouth in ((2, 41, 48), (14, 46, 54)):
+        x, y = ((landmarks[jaw] + landmarks[eye] + landmarks[mouth]) / 3).tolist()
+        r = max(2, round(CHEEK * side))
+        left, top = (int(np.clip(v, r, side - r - 1)) - r for v in (x, y))
+        patches.append(((x, y), (slice(top, top + 2 * r + 1), slice(left, left + 2 * r + 1))))
+    return patches
