@@ -242,6 +242,7 @@ def told(results: list[dict[str, Any]], plates: dict[str, Any] | None = None) ->
 def test_bars_are_measured_on_the_faces_they_are_meant_for() -> None:
     young = result(0, 30.0, [22, 31, 40, 50, 55, 61, 62])
     old = result(1, 55.0, [40, 45, 44.5, 50, 58, 65, 66])
+    old["targets"]["40"]["rise_moved"] = -10.0  # a fall of half a year that other boxes do not see
     bars = told([young, old])
     assert bars["rise at 70 from 25–45"].measured.startswith("31 ")
     assert bars["rise at 70 from 25–45, box moved"].measured.startswith("30 ")
@@ -251,6 +252,7 @@ def test_bars_are_measured_on_the_faces_they_are_meant_for() -> None:
     assert bars[rises].measured == "50 % (1 of 2)"
     assert bars[rises].met is False
     assert bars[f"{rises}, but for 1 year"].met
+    assert bars[f"{rises}, mean of eight moved boxes"].measured == "100 % (2 of 2)"
     assert bars["identity distance at a rise of 15–25"].measured == "0.400 (2 results of 1 faces)"
     assert bars["target = source age, rms %"].met
     sharp = bars["fine share of the change at 70, of the teacher's with the nearest rise"]
