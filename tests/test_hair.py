@@ -169,10 +169,14 @@ def test_white_hair_follows_the_light_on_the_actors_skin() -> None:
     aged = {0.0: Seen(DARK, SKIN), 60.0: Seen(GREY, SKIN)}
     warm = (SKIN[0] * 1.3, SKIN[1], SKIN[2] * 0.7)
     neutral, warmer = (hair.greying(aged, Seen(DARK, skin)).white for skin in (SKIN, warm))
-    # Half the warmth of a portrait in that light, which is not to be trusted with a grade, or most of what skin tells.
+    # Half the warmth of a portrait in that light: it is not to be trusted with a grade. Skin tells of one.
     assert neutral[0] / neutral[2] == pytest.approx(hair.COLDEST**2, rel=1e-3)
-    told = warm[0] / warm[2] / hair.USUAL_SKIN
-    assert warmer[0] / warmer[2] == pytest.approx(told ** (2.0 * hair.CAST), rel=1e-3)
+    assert warmer[0] / warmer[2] == pytest.approx((GREY[0] / GREY[2] * 1.3 / 0.7) ** 0.5, rel=1e-3)
+    orange = (SKIN[0], SKIN[1] / 2.0, SKIN[2] / 4.0)
+    told = hair.greying(aged, Seen(DARK, orange)).white
+    wanted = (orange[0] / orange[2] / hair.USUAL_SKIN) ** (2.0 * hair.CAST)
+    assert told[0] / told[2] == pytest.approx(wanted, rel=1e-3)
+    assert wanted > warmer[0] / warmer[2]
     yellow = {**aged, 60.0: Seen((0.35, 0.3, 0.1), SKIN)}
     red, _, blue = hair.greying(yellow, Seen(DARK, SKIN)).white
     assert red / blue == pytest.approx(3.5**0.5, rel=1e-3)
@@ -191,10 +195,15 @@ def test_skin_at_the_hairline_hardly_changes() -> None:
     assert float((aged - crop).abs().max()) < 0.01
 
 
-def test_hair_as_light_as_skin_is_no_skin() -> None:
-    crop, fair = crop_of(SKIN), greying(0.15, colour=SKIN)
-    lighter = luma(hair.apply(crop, torch.ones(SIDE, SIDE), fair, 10.0)) / luma(crop)
-    assert float(lighter.median()) == pytest.approx(2.0**0.15, rel=0.03)
+def test_what_is_like_skin_is_hair_where_the_actors_hair_is_like_skin() -> None:
+    light = tuple(v / 1.5 for v in SKIN)
+    crop = crop_of(light)  # type: ignore[arg-type]
+
+    def lighter(colour: hair.Colour) -> float:
+        aged = hair.apply(crop, torch.ones(SIDE, SIDE), greying(0.4, colour=colour), 10.0)
+        return float(torch.log2(luma(aged) / luma(crop)).median())
+
+    assert lighter(light) > 0.27 and lighter(DARK) < 0.15  # type: ignore[arg-type]
 
 
 def test_what_is_settled_survives_the_tracks_and_what_is_damaged_is_refused() -> None:

@@ -29,7 +29,7 @@ LEAST = 0.004
 """Share of a crop that must be hair for its tone to be told."""
 SURE = 0.8
 """Share of hair from which a pixel's colour counts."""
-WHITEST, LIGHTEST = 0.15, 0.4
+WHITEST, LIGHTEST = 0.0, 0.25
 """Stops that hair as a whole, and a strand of it, may be lighter than the skin: portraits go further than a plate could
 hold."""
 MOST = 3.5
@@ -60,9 +60,9 @@ COLOUR_FINEST = 0.01
 """Sigma in sides of the crop below which colour is left as it is, as light is below FINEST: grain would grow."""
 COLDEST = 1.04
 """Red over green, and green over blue, of white hair, at least."""
-USUAL_SKIN, CAST = 2.0, 0.4
-"""Linear red over blue of skin in white light, and the power of a warmer skin's that white hair has on either side of
-green: what is white in warm light is warm."""
+USUAL_SKIN, CAST = 2.5, 0.4
+"""Linear red over blue of usual skin (the median of 71 portraits), and the power of a warmer skin's that white hair has
+on either side of green: what is white in warm light is warm."""
 MILD = 1.9
 """Stops by which a beard grows lighter at most: among what is counted as beard there is skin."""
 YOUNGER = 0.5
