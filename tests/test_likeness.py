@@ -85,6 +85,25 @@ def test_styles_survive_the_tracks_and_damaged_ones_are_refused(style: np.ndarra
             likeness.heard(text)
 
 
+def test_who_is_told_the_outlines_draws_the_same_without_looking_for_them(
+    artist: Artist, style: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Likeness(artist, style)
+    found.seen()
+    text, planes = likeness.told_outlines(found.outlines), found.ratio(30.0)
+
+    def search(*_: object) -> None:
+        raise AssertionError("landmarks were looked for")
+
+    monkeypatch.setattr(likeness, "locate_aligned", search)
+    monkeypatch.setattr(likeness, "predictor", search)
+    knows = Likeness(artist, style, likeness.heard_outlines(text))
+    assert torch.equal(knows.ratio(30.0), planes)
+    for damaged in ("AAAA", "not base64!", text[:-8]):
+        with pytest.raises(RequestError, match="analyse"):
+            likeness.heard_outlines(damaged)
+
+
 def test_glasses_are_taken_off_a_style(artist: Artist, crop: torch.Tensor, landmarks: np.ndarray) -> None:
     unit = artist.glasses / (artist.glasses @ artist.glasses)
     read = artist.style(crop, landmarks)[0].astype(np.float32) @ unit
@@ -117,7 +136,7 @@ def test_a_beard_is_a_dark_lower_face_that_the_years_lighten(
     def drawn(chin: float, cheeks: float) -> likeness._Drawn:
         stops = np.where(regions.beard(size), chin, 0.0) + np.where(regions.cheeks(size), cheeks, 0.0) - 2.0
         log = (stops[..., None] * np.log(2.0)).repeat(3, -1).astype(np.float32)
-        return likeness._Drawn(np.exp(log), log, None)
+        return likeness._Drawn(np.exp(log), log, np.zeros((68, 2)), None)
 
     assert likeness._bearded(drawn(*young), drawn(*old)) == there
 

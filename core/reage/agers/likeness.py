@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -166,12 +167,31 @@ def heard(text: str) -> NDArray[np.float16]:
         raise RequestError("tracks: the style in a look is damaged; analyse the shot again") from error
 
 
+def told_outlines(outlines: Mapping[float, Points]) -> str:
+    """Landmarks of all portraits, by decades, as text for the tracks: who has them need not look for them."""
+    return base64.b64encode(np.stack([outlines[at] for at in DECADES]).astype("<f4").tobytes()).decode("ascii")
+
+
+def heard_outlines(text: str) -> dict[float, Points]:
+    """Landmarks by decades from the text of `told_outlines`.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        held = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(len(DECADES), 68, 2)
+    except ValueError as error:
+        raise RequestError("tracks: the outlines in a look are damaged; analyse the shot again") from error
+    return dict(zip(DECADES, held.astype(np.float64), strict=True))
+
+
 @dataclass(frozen=True)
 class _Drawn:
-    """A portrait on the canonical face, and its hair."""
+    """A portrait on the canonical face, its landmarks, and its hair."""
 
     light: Image  # (H, W, 3) linear
     log: Image  # (H, W, 3)
+    points: Points  # (68, 2), in pixels of the portrait at half its size
     hair: hair.Seen | None
 
 
@@ -181,6 +201,8 @@ class Likeness:
 
     artist: Artist
     style: NDArray[np.float16]
+    outlines: dict[float, Points] = field(default_factory=dict)
+    """Landmarks of the portraits, at half their size, by decades: those that are known are not looked for."""
     _planes: dict[float, Tensor] = field(default_factory=dict)
     _seen: dict[float, hair.Seen | None] = field(default_factory=dict)
     _young: _Drawn | None = None
@@ -216,7 +238,7 @@ class Likeness:
             if decades == 0.0:
                 self._planes[decades] = torch.zeros(3, *young.log.shape[:2])
             else:
-                moved = _on_canonical(self.artist.portrait(self.style, decades), self.artist.parts)
+                moved = self._drawn(decades)
                 self._seen[decades] = moved.hair
                 if decades == BEARD_AT:
                     self._beard = _bearded(young, moved)
@@ -227,13 +249,26 @@ class Likeness:
     def _own(self) -> _Drawn:
         """The portrait at the actor's age."""
         if self._young is None:
-            self._young = _on_canonical(self.artist.portrait(self.style, 0.0), self.artist.parts)
+            self._young = self._drawn(0.0)
         return self._young
+
+    def _drawn(self, decades: float) -> _Drawn:
+        portrait = self.artist.portrait(self.style, decades)
+        drawn = _on_canonical(portrait, self.artist.parts, self.outlines.get(decades))
+        self.outlines[decades] = drawn.points
+        return drawn
+
+
+def exemplar_of(artist: Artist, style: str, outlines: str = "") -> Likeness:
+    """The exemplar of the styles in a look, one a person and process; with its outlines where the look has them."""
+    one = _exemplar_of(artist, style)
+    if outlines and not one.outlines:
+        one.outlines.update(heard_outlines(outlines))
+    return one
 
 
 @lru_cache(4)
-def exemplar_of(artist: Artist, style: str) -> Likeness:
-    """The exemplar of the styles in a look, one a person and process."""
+def _exemplar_of(artist: Artist, style: str) -> Likeness:
     return Likeness(artist, heard(style))
 
 
@@ -244,19 +279,19 @@ def _between(years: float) -> tuple[float, int, int]:
     return decades, max(above - 1, 0), above
 
 
-def _on_canonical(picture: NDArray[np.uint8], parts: PartsFinder) -> _Drawn:
+def _on_canonical(picture: NDArray[np.uint8], parts: PartsFinder, outlines: Points | None) -> _Drawn:
     """A portrait on the canonical face, by its own outlines: features that sagged in it do not move the actor's."""
     half = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-    on_half = locate_aligned(half, predictor())
-    points = 2.0 * on_half
-    light = exemplars.onto_canonical(picture, points, SCALE)
+    # Rounded as the tracks keep them: whoever reads them there draws the same.
+    found = locate_aligned(half, predictor()).astype(np.float32) if outlines is None else outlines
+    on_half = np.asarray(found, np.float64)
+    light = exemplars.onto_canonical(picture, 2.0 * on_half, SCALE)
     cheeks = regions.cheeks(light.shape[:2])
     floor = DARKEST * float(np.median(light[cheeks].mean(-1)))
     seen = torch.from_numpy(half).permute(2, 0, 1).float() / 255.0
-    found = hair.measured(seen, parts(seen, on_half).hair)
-    skin = light[cheeks].mean(0)
-    colours = None if found is None else hair.Seen(found, (float(skin[0]), float(skin[1]), float(skin[2])))
-    return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))), colours)
+    colour, skin = hair.measured(seen, parts(seen, on_half).hair), light[cheeks].mean(0)
+    colours = None if colour is None else hair.Seen(colour, (float(skin[0]), float(skin[1]), float(skin[2])))
+    return _Drawn(light, np.log(np.maximum(light, max(floor, 1e-3))), on_half, colours)
 
 
 def _bearded(young: _Drawn, moved: _Drawn) -> float:

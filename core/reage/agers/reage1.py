@@ -3,11 +3,12 @@
 Both work on the aligned crop. Their sum is what the model answers; which exemplar, and how much of it, is settled once
 a shot and person and comes in as the look:
 
-    {"exemplar": "likeness", "style": "…", "yaw": 0.1, "skin": [r, g, b], "softness": 0.004,
+    {"exemplar": "likeness", "style": "…", "outlines": "…", "yaw": 0.1, "skin": [r, g, b], "softness": 0.004,
      "hair": {…}, "apparent": 34.5, "response": [[asked, apparent], …]}
 
-`style` and `yaw` are of the likeness, the exemplar that is drawn for this actor; one of the bank has neither, and a
-name of its own. `skin` is the linear colour of the cheeks and `softness` the blur of the plate in sides of the crop.
+`style`, `outlines` and `yaw` are of the likeness, the exemplar that is drawn for this actor: its styles, the landmarks
+of its portraits, its pose. One of the bank has none of them, and a name of its own. `skin` is the linear colour of the
+cheeks and `softness` the blur of the plate in sides of the crop.
 `hair` (see `reage.agers.hair.Greying`) is there where an actor with a likeness has hair.
 `apparent` is the person's age as measured, and `response` what the model was measured to give on this person when
 asked for ages; a target is looked up in it backwards, so that "70" reads as 70.
@@ -155,6 +156,7 @@ class Reage1:
         shown = self._artist.parts(crop, points).hair
         alike = likeness.exemplar_of(self._artist, style)
         colour, aged = hair.measured(crop, shown), alike.seen()
+        look["outlines"] = likeness.told_outlines(alike.outlines)
         if colour is not None and 0.0 in aged:
             look["hair"] = asdict(hair.greying(aged, hair.Seen(colour, skin), hair.beyond(shown), alike.beard()))
         return look
@@ -243,7 +245,9 @@ class Reage1:
         key = name, look.get("style"), source, asked, skin
         if self._last is None or self._last[0] != key:
             if name == LIKENESS:
-                ratio = likeness.exemplar_of(self._artist, look["style"]).ratio(asked - source)
+                ratio = likeness.exemplar_of(self._artist, look["style"], look.get("outlines", "")).ratio(
+                    asked - source
+                )
             else:
                 ratio = self._bank[name].ratio(source, asked, skin)
                 luma = (ratio * torch.from_numpy(exemplars.LUMA).view(3, 1, 1)).sum(0, keepdim=True)
