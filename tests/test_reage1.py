@@ -79,6 +79,15 @@ def test_little_more_reading_is_not_worth_a_face_that_is_asked_for_much_more() -
     assert answering(weak, 30.0, 80.0) == pytest.approx(85.0)
 
 
+def test_targets_within_what_a_reading_wanders_of_the_ends_get_them_and_nothing_jumps_on_the_way() -> None:
+    look = {"exemplar": "likeness", "apparent": 30.0, "response": [[15, 20], [30, 30], [60, 58], [80, 60], [105, 50]]}
+    assert answering(look, 30.0, 56.1) == answering(look, 30.0, 58.0) == answering(look, 30.0, 75.0) == 60.0
+    assert answering(look, 30.0, 21.9) == answering(look, 30.0, 18.0) == 15.0
+    assert answering(look, 30.0, 44.0) == pytest.approx(45.0)
+    asked = [answering(look, 30.0, float(age)) for age in np.arange(15.0, 80.0, 0.1)]
+    assert asked == sorted(asked) and max(np.diff(asked)) < 0.35
+
+
 @pytest.mark.parametrize("readings", [(30.0, 29.0, 28.0), (30.0, 30.0, 30.0), (30.0, 28.0, 29.0)])
 def test_a_face_that_never_reads_older_is_asked_for_no_younger_one(readings: tuple[float, float, float]) -> None:
     asked = (30.0, 50.0, 70.0)

@@ -55,8 +55,11 @@ REACH = {True: (40.0, 18.0), False: (40.0, 8.0)}
 weakly, with a likeness and with the bank. Little for older ones: folds far beyond those of the target age please the
 age network and no eye; least for the bank's, which are drawn larger and not older beyond their series."""
 
-ENOUGH = 0.92
+ENOUGH = 0.85
 """Share of the most that the reading rises beyond which no older age is asked for."""
+
+WANDERS = 2.0
+"""Years by which a reading wanders: a target that is as near to what can be reached gets all of it."""
 
 KEPT_COLOUR = 0.5
 """Share of the change's colour, against its luma, that is used: lips and cheeks that change hue look made up."""
@@ -301,10 +304,18 @@ def answering(look: PersonLook, source: float, target: float) -> float:
     # A typed source age says how the age network misreads this actor: it will misread the result alike.
     misread = source - float(look.get("apparent", source))
     apparent = np.maximum.accumulate(apparent) + misread + 1e-6 * np.arange(len(apparent))
-    wish = float(np.interp(target, apparent, asked))
+    wish = float(np.interp(_nearing(target, source, float(apparent[0]), float(apparent[-1])), apparent, asked))
     younger, older = REACH[look.get("exemplar") == LIKENESS]
     low, high = (target - younger, source) if target < source else (source, target + older)
     return min(max(wish, low), high)
+
+
+def _nearing(target: float, source: float, youngest: float, oldest: float) -> float:
+    """A target, twice as fast on the last way to what can be reached, so that it is there WANDERS years before."""
+    end, ahead = (oldest, 1.0) if target > source else (youngest, -1.0)
+    room = min(max(ahead * (end - source), 0.0), 2.0 * WANDERS)
+    into = ahead * (target - end) + room
+    return target + ahead * min(max(into, 0.0), 0.5 * room)
 
 
 def cheeks(crop: Tensor, landmarks: NDArray[np.float64]) -> tuple[float, float, float]:
