@@ -34,9 +34,9 @@ WHITEST, LIGHTEST = 0.0, 0.25
 hold."""
 MOST = 3.5
 """Stops by which hair grows lighter at most: darker hair hardly shows its strands, and a dark wall is as dark."""
-FLATTER, FLATTER_OVER = 0.35, 3.0
+FLATTER, FLATTER_OVER = 0.15, 3.0
 """Share of hair's contrast, in stops, that is gone where it has grown lighter by so many stops, or by more."""
-SHINE, RIM, BEND = 0.5, -0.4, 3.0
+SHINE, RIM, BEND = 0.8, -0.4, 3.0
 """Stops above the hair around it, within hair and at its rim, where a strand that grew lighter begins to bend, and how
 sharply. A rim is half skin or wall: it is no lighter than hair. What is lighter already stays as it is."""
 INNER, WITHIN = 0.016, 0.75
@@ -217,19 +217,29 @@ def _window(hair: Tensor) -> tuple[slice, slice] | None:
 def _toned(crop: Tensor, hair: Tensor, faded: Tensor, grown: Greying, stops: float, side: int) -> Tensor:
     """A window of a crop of a side, its hair lighter by so many stops where it is not faded."""
     light = decode_srgb(crop)
-    luma = blurred(luma_of(light), FINEST * side).clamp_min(0.0)
-    coarse = widely(light, COLOUR_FINEST * side)
-    tint = coarse / luma_of(coarse).clamp_min(DARKEST)
+    whole = luma_of(light)
+    luma = blurred(whole, FINEST * side).clamp_min(0.0)
+    tint = _tint(light, hair, side)
     around, mixed = _around(luma, hair, _luma(grown.colour), side)
     share = faded[None] * _no_skin(luma, tint, grown) * mixed
     within = ((widely(hair[None], INNER * side) - WITHIN) / (1.0 - WITHIN)).clamp(0.0, 1.0)
     gain = _gain(luma, around, grown, stops, RIM + (SHINE - RIM) * within)
+    # What is finer grows less than the light where hair grows lighter, and keeps its share where it grows darker.
+    level = luma * gain + (whole - luma) * torch.minimum(gain, gain**STRANDS)
     # What was there keeps its colour, what is added has that of white hair; where light is taken away, that of youth.
     added = light.new_tensor(grown.white if stops > 0.0 else grown.young).view(3, 1, 1)
-    toned = luma * gain * torch.lerp(tint, added, 1.0 - torch.minimum(gain, 1.0 / gain))
-    # What is finer grows less than the light where hair grows lighter, and keeps its share where it grows darker.
-    fine = (light - luma * tint) * torch.minimum(gain, gain**STRANDS)
-    return torch.where(share == 0.0, crop, encode_srgb(light + share * (toned + fine - light)))
+    toned = level * torch.lerp(tint, added, 1.0 - torch.minimum(gain, 1.0 / gain))
+    # Specks of colour are as strong as they were: those of dark hair beside skin would turn to fringes.
+    specks = (light - whole * tint) * gain.clamp(max=1.0)
+    return torch.where(share == 0.0, crop, encode_srgb(light + share * (toned + specks - light)))
+
+
+def _tint(light: Tensor, hair: Tensor, side: int) -> Tensor:
+    """Colour of hair nearby, luma 1, and of what is there where there is none: (3, H, W)."""
+    weight = hair[None] + SPARSE
+    coarse = widely(torch.cat([light * weight, weight]), COLOUR_FINEST * side)
+    coarse = coarse[:3] / coarse[3:].clamp_min(1e-4)
+    return coarse / luma_of(coarse).clamp_min(DARKEST)
 
 
 def _no_skin(luma: Tensor, tint: Tensor, grown: Greying) -> Tensor:
