@@ -2,8 +2,8 @@
 
 Hair of the likeness, at the decades it is drawn at, tells by how many stops hair grows lighter against the skin beside
 it, and what colour it has when it is white. On the actor, as much light of that colour is added to the hair as makes it
-so much lighter: strands that have lost their pigment stand between those that have not. Contrast shrinks, since white
-hair scatters where dark hair shines; grain and strands finer than the tone stay nearly as they are.
+so much lighter: strands that have lost their pigment stand between those that have not. They keep their contrast, and
+what is too fine to be told from grain grows less than the light.
 """
 
 from __future__ import annotations
