@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from reage.agers.planes import LUMA
 from reage.agers.released import DATA, released_unet
 from reage.nets.parts_unet import PARTS, PartsUNet
 from reage.thin_plate import Points
@@ -30,7 +31,6 @@ FAINT, SURE = 0.28, 0.9
 """Shares that count as none and as all: half a strand before a wall would grey the wall."""
 REACH = 5
 """Pixels of SIDE by which the actor's own head is grown before it cuts others off."""
-LUMA = (0.2126, 0.7152, 0.0722)  # Rec.709
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,6 +32,7 @@ from reage.agers import facial_hair, hair, likeness, regions
 from reage.agers.base import Age, ModelFacts, each_age
 from reage.agers.base import Look as PersonLook
 from reage.agers.parts import Parts
+from reage.agers.planes import luma_of
 from reage.agers.released import DATA, released_unet
 from reage.colour import decode_srgb
 from reage.errors import RequestError
@@ -46,8 +47,6 @@ RECIPE = "6"
 
 NETWORK_SIDE = 256
 """The U-Net was trained at this size and always runs at it; its change is smooth and enlarges well."""
-
-LUMA = (0.2126, 0.7152, 0.0722)  # Rec.709
 
 TRAINED = (15.0, 80.0)
 REACH = {True: (40.0, 18.0), False: (40.0, 8.0)}
@@ -262,7 +261,7 @@ class Reage1:
 
 def _without_cast(change: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
     """A change with less colour, and with most of its mean over the skin taken away: (3, S, S)."""
-    luma = (change * change.new_tensor(LUMA).view(3, 1, 1)).sum(0, keepdim=True)
+    luma = luma_of(change)
     change = luma + KEPT_COLOUR * (change - luma)
     skin = torch.from_numpy(exemplars.face_mask(landmarks, (change.shape[1], change.shape[2]))).to(change.device)
     cast = (change * skin).sum((1, 2), keepdim=True) / skin.sum().clamp_min(1.0)
@@ -366,7 +365,7 @@ def creases(crop: Tensor, landmarks: NDArray[np.float64]) -> Tensor:
 
 def _grey(crop: Tensor) -> NDArray[np.float32]:
     """Luma of a crop: (S, S)."""
-    return np.asarray((crop * crop.new_tensor(LUMA).view(3, 1, 1)).sum(0).cpu().numpy(), np.float32)
+    return np.asarray(luma_of(crop)[0].cpu().numpy(), np.float32)
 
 
 def _on_crops(crops: Tensor) -> NDArray[np.float64]:

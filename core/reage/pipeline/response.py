@@ -71,7 +71,7 @@ def settle_look(
                 change = age(ager, crop[None], source_age, torch.tensor([asked]), points[i][None], look, "change")[0]
             aged.append(_codes(crop + mattes[i] * change))
         read = _median(steady_age(picture, shape) for picture, shape in zip(aged, shapes, strict=True))
-        # Who it is takes ten times as long to tell as how old, and hardly moves from frame to frame.
+        # Who it is takes ten times as long to tell as one reading of how old: the most frontal frame must do.
         return asked, read, round(distance(actor, describe(aged[0], shapes[0])), 4)
 
     knots = [knot(asked) for asked in ASKED if abs(asked - source_age) > 4.0]

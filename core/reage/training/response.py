@@ -68,8 +68,14 @@ LEAST_RISE = 5.0
 RECIPE = 2
 """To be raised with any change of what is measured, so that kept figures are measured again."""
 WHAT_AGES = (
-    *("agers", "nets", "exemplars.py", "ageing.py", "matte.py"),
-    *("pipeline/response.py", "thin_plate.py", "faces/age.py"),
+    "agers",
+    "nets",
+    "ageing.py",
+    "exemplars.py",
+    "faces/age.py",
+    "matte.py",
+    "pipeline/response.py",
+    "thin_plate.py",
 )
 """Files and folders of the engine that a result depends on beside a model's weights."""
 
